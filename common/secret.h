@@ -1,0 +1,58 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/*
+ * Secret: bytes that must not stay in memory, in a log or in a core dump: a PIN, an auth. Wiped when freed. Has a
+ * NUL after its last byte, so that a PIN can be handed on as a string. Not shared between threads.
+ */
+typedef struct _Secret Secret;
+
+Secret *secret_new (const void *data, gsize len);
+/* As secret_new(), then wipes @data. */
+Secret *secret_new_take (void *data, gsize len);
+/* @n_bytes of kernel randomness (getrandom()), xored with @mix (may be NULL; the TPM's randomness), as lower-case
+ * hexadecimal: twice as many characters. */
+Secret *secret_new_random_hex (gsize n_bytes, const guint8 *mix, gsize mix_len);
+Secret *secret_copy (const Secret *secret);
+void secret_free (Secret *secret);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Secret, secret_free)
+
+const char *secret_peek (const Secret *secret);
+gsize secret_get_length (const Secret *secret);
+
+/*
+ * Reads a PIN from a pipe, socket or memfd, without blocking the main loop: to end of file or the first newline.
+ * Refuses more than @max_bytes, an empty one, a NUL inside, and a peer that takes longer than 10 s.
+ * @fd: borrowed; duplicated. Errors: GGTPM_ERROR_INVALID_ARGS, GGTPM_ERROR_TIMEOUT, G_IO_ERROR_CANCELLED.
+ */
+void secret_read_fd_async (int fd,
+                           gsize max_bytes,
+                           GCancellable *cancellable,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data);
+Secret *secret_read_fd_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Reads a small secret file, without its last newline. Any thread; blocks. */
+Secret *secret_read_file (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * Writes @secret to @path: temporary file beside it, mode, group, fsync, rename, fsync of the directory. After a power
+ * cut there is the old file, the new one or none, never half. Any thread; blocks.
+ * @gid: (gid_t) -1: leave
+ */
+gboolean secret_write_file (const Secret *secret,
+                            const char *path,
+                            mode_t mode,
+                            gid_t gid,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Overwrites @len bytes so that the compiler cannot leave it out. */
+void secret_wipe (void *data, gsize len);
+
+G_END_DECLS

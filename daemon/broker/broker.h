@@ -1,0 +1,98 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+#include <sys/types.h>
+
+#include "common/config.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Broker: the thread that owns the chip, with the resource manager. The only code of the daemon that touches the TCTI.
+ * All functions are for the main thread; none blocks.
+ */
+typedef struct _Broker Broker;
+
+typedef enum
+{
+  BROKER_STATE_STARTING,
+  BROKER_STATE_READY,
+  BROKER_STATE_UNAVAILABLE, /* no chip, or it is somebody else's; opened again with back-off */
+  BROKER_STATE_FAILED,      /* there, and does not speak TPM 2.0; opened again with back-off */
+} BrokerState;
+
+typedef enum
+{
+  BROKER_FAULT_NONE,
+  BROKER_FAULT_MISSING,  /* ENOENT, ENODEV, nobody listens */
+  BROKER_FAULT_BUSY,     /* EBUSY */
+  BROKER_FAULT_DENIED,   /* EACCES, EPERM */
+  BROKER_FAULT_IO,       /* EIO, a time-out, the TCTI's other errors */
+  BROKER_FAULT_PROTOCOL, /* not a TPM 2.0 response */
+} BrokerFault;
+
+/*
+ * Called on the main context that broker_new() was called on, whenever state or fault change.
+ * @reason: what is wrong and what to do, for people; empty when READY
+ * @tpm_was_reset: with READY: the chip has lost what was in it (first opening, power cut)
+ */
+typedef void (*BrokerStateFunc) (BrokerState state,
+                                 BrokerFault fault,
+                                 const char *reason,
+                                 gboolean tpm_was_reset,
+                                 gpointer user_data);
+
+/* Who is at the other end of a connection. */
+typedef struct
+{
+  uid_t uid;
+  pid_t pid;
+} BrokerPeer;
+
+typedef enum
+{
+  BROKER_LISTENER_PUBLIC, /* RUNTIME_DIR/tpm.sock: everybody that may open it */
+  BROKER_LISTENER_INTERNAL, /* RUNTIME_DIR/internal.sock: the token helper; no limits; served before broker_release() */
+} BrokerListener;
+
+/* @config: must outlive the broker. Starts the thread, which opens the chip. */
+Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_data);
+/* Lets the command in the chip end (up to ChipTimeoutSec), sends TPM2_Shutdown(CLEAR) in mode replace, ends the thread.
+ * Waits for that: the last thing that main() does. */
+void broker_free (Broker *broker);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
+
+/* Until this call only the daemon's own and the token helper's commands are served: health resets the lockout counter
+ * before any client's authorisation. Clients that have connected wait. */
+void broker_release (Broker *broker);
+
+/*
+ * A connection of the daemon itself: no limits, served last, its handles as private as everybody's.
+ * Returns a stream socket, the caller's; -1 with @error (NO_RESOURCES) on failure. Any thread.
+ */
+int broker_connect (Broker *broker, GError **error);
+
+/*
+ * A connection for @peer.
+ * @out_id: names it in broker_cancel() and broker_set_locality()
+ * Returns its client side, the caller's; -1 with GGTPM_ERROR_BUSY-like code when @peer or the daemon has too many:
+ * the domain is G_IO_ERROR, code G_IO_ERROR_TOO_MANY_OPEN_FILES.
+ */
+int broker_connect_peer (Broker *broker, const BrokerPeer *peer, guint64 *out_id, GError **error);
+
+/* Serves connections from a listening socket, which becomes the broker's. */
+void broker_listen (Broker *broker, int fd, BrokerListener kind);
+
+/*
+ * For the command that connection @id has sent: answered TPM_RC_CANCELED if it still waits; cancelled in the chip where
+ * the TCTI can. @peer must be the connection's: same uid and pid.
+ * Returns a TSS2_RC of the resource manager's layer: 0, 0xb000c (unknown id), 0xb0002 (this TCTI cannot).
+ */
+guint32 broker_cancel (Broker *broker, guint64 id, const BrokerPeer *peer);
+/* As broker_cancel(); localities above 0 only for root (0xb000c). */
+guint32 broker_set_locality (Broker *broker, guint64 id, guint8 locality, const BrokerPeer *peer);
+
+G_END_DECLS

@@ -1,0 +1,62 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "common/config.h"
+#include "health/rules.h"
+#include "tpm/properties.h"
+#include "tpm/worker.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Monitor: knows the chip and how it is. Polls through @worker; owns the last snapshot; tells whoever connects to its
+ * signals. Main thread only.
+ *
+ * Signals: "changed" () after a poll or fault changed any value; "state-changed" (HealthState old, HealthState new).
+ */
+#define TYPE_MONITOR (monitor_get_type ())
+G_DECLARE_FINAL_TYPE (Monitor, monitor, , MONITOR, GObject)
+
+/* @config and @worker must outlive it. */
+Monitor *monitor_new (const Config *config, Worker *worker);
+
+/*
+ * What the broker says of the device (daemon/main.c connects the two): a fault becomes an issue at once; on
+ * HEALTH_DEVICE_OK the chip is read and, if @tpm_was_reset, the lockout counter is healed by the rules of design.md
+ * section 5 before @ready is called. @ready is called in every case, once, also if the chip could not be read.
+ */
+void monitor_set_device (Monitor *monitor,
+                         HealthDevice device,
+                         const char *reason,
+                         gboolean tpm_was_reset,
+                         GSourceFunc ready,
+                         gpointer user_data);
+
+/* Reads the chip now; coalesced with a poll under way. */
+void monitor_check_async (Monitor *monitor,
+                          GCancellable *cancellable,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data);
+gboolean monitor_check_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Health.ResetLockout: on a person's demand, by the same rules. */
+void monitor_reset_lockout_async (Monitor *monitor,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
+gboolean monitor_reset_lockout_finish (GAsyncResult *result,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The last values; owned by the monitor, valid until the main loop runs again. */
+const HealthFacts *monitor_get_facts (Monitor *monitor);
+HealthState monitor_get_state (Monitor *monitor);
+/* Of HealthIssue; ordered by severity, then id. */
+GPtrArray *monitor_get_issues (Monitor *monitor);
+/* Seconds since the epoch; 0: never. */
+gint64 monitor_get_last_check (Monitor *monitor);
+
+G_END_DECLS

@@ -1,0 +1,69 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "tpm/properties.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  HEALTH_STATE_UNKNOWN,
+  HEALTH_STATE_OK,
+  HEALTH_STATE_DEGRADED,
+  HEALTH_STATE_FAILED,
+} HealthState;
+
+typedef enum
+{
+  HEALTH_DEVICE_UNKNOWN, /* not opened yet */
+  HEALTH_DEVICE_OK,
+  HEALTH_DEVICE_MISSING,
+  HEALTH_DEVICE_BUSY,
+  HEALTH_DEVICE_IO, /* also: no permission, answers garbage */
+} HealthDevice;
+
+/* All that rules look at. What was not read is marked so: unknown is never taken for good. */
+typedef struct
+{
+  HealthDevice device;
+  char *device_reason;
+  gboolean have_fixed;
+  FixedProperties fixed;
+  gboolean have_variable;
+  VariableProperties variable;
+  gboolean have_last_shutdown;
+  gboolean last_shutdown_orderly; /* startup_clear.orderly as first read after a TPM reset */
+} HealthFacts;
+
+typedef struct
+{
+  const char *id;       /* stable: `lockout.active`; static */
+  HealthState severity; /* HEALTH_STATE_OK stands for `info` */
+  char *text;
+  const char *remedy; /* static */
+  gint64 since;       /* seconds since the epoch */
+  GVariant *evidence; /* a{sv} */
+} HealthIssue;
+
+void health_issue_free (HealthIssue *issue);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HealthIssue, health_issue_free)
+
+/*
+ * Applies every rule of the table in rules.c. Pure: no clock, no chip.
+ * @known: issues of the last time, whose `since` is kept (may be NULL)
+ * Returns HealthIssues, ordered by severity, then id; free with g_ptr_array_unref().
+ */
+GPtrArray *rules_evaluate (const HealthFacts *facts, gint64 now, GPtrArray *known);
+
+/* The worst severity; UNKNOWN if nothing was read; OK needs a chip that was read. */
+HealthState rules_get_state (const HealthFacts *facts, GPtrArray *issues);
+
+const char *health_state_to_string (HealthState state);
+/* `info`, `degraded`, `failed`. */
+const char *health_severity_to_string (HealthState severity);
+
+G_END_DECLS

@@ -1,0 +1,32 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "common/config.h"
+#include "common/secret.h"
+
+G_BEGIN_DECLS
+
+/* What should be: from /etc/ggtpm/provision.conf or the options of Provisioning.Provision, completed with defaults. */
+typedef struct
+{
+  char *token;     /* [Token] Label=; default greengrass */
+  char *key;       /* [Key] Label=; default greenkey */
+  char *algorithm; /* [Key] Algorithm=; default ecc-p256 */
+  char *subject;   /* [Key] Subject=; default CN= and the key's label */
+  gboolean exclusive;
+  Secret *pin;    /* NULL: stored or generated */
+  Secret *so_pin; /* NULL: stored or generated */
+} Plan;
+
+/* With every default. */
+Plan *plan_new (void);
+/* A GKeyFile; an unknown group or key is an error that names it. Errors: GGTPM_ERROR_INVALID_ARGS, G_FILE_ERROR. */
+Plan *plan_load (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Labels, algorithm, subject. Errors: GGTPM_ERROR_INVALID_ARGS. */
+gboolean plan_check (const Plan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void plan_free (Plan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Plan, plan_free)
+
+G_END_DECLS

@@ -1,0 +1,32 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/*
+ * A PKCS#10 request whose signature is made elsewhere, with SHA-256; no deprecated OpenSSL API.
+ * @spki: the public key, SubjectPublicKeyInfo DER
+ * @subject: `CN=x,O=y` (RFC 4514 order is kept as written) or `/O=y/CN=x`
+ * Errors: GGTPM_ERROR_INVALID_ARGS naming the part of the subject that does not parse.
+ */
+typedef struct _Csr Csr;
+
+Csr *csr_new (GBytes *spki, const char *subject, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void csr_free (Csr *csr);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Csr, csr_free)
+
+/* SHA-256 of the part to be signed: 32 bytes. */
+GBytes *csr_get_digest (Csr *csr);
+/* `ecdsa` or `rsa-pkcs`: the mechanism to sign it with. */
+const char *csr_get_mechanism (Csr *csr);
+/* @signature: DER ECDSA-Sig-Value or RSA signature. Verifies; returns PEM, free with g_free(). */
+char *csr_finish (Csr *csr, GBytes *signature, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether @subject parses; for checking arguments before anything is done. */
+gboolean csr_check_subject (const char *subject, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

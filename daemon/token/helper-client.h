@@ -1,0 +1,42 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+#include <json-c/json.h>
+
+#include "common/config.h"
+
+G_BEGIN_DECLS
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_object, json_object_put)
+
+/*
+ * HelperClient: one running ggtpm-token-helper on one store. One thread at a time; calls block that thread (never the
+ * main one).
+ */
+typedef struct _HelperClient HelperClient;
+
+/* @store_dir: directory of the database. Its environment is made from scratch: TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI (our
+ * internal socket), TSS2_LOG, nothing else. Errors: GGTPM_ERROR_FAILED. */
+HelperClient *helper_client_new (const Config *config,
+                                 const char *store_dir,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Closes its input, waits a moment, kills it. */
+void helper_client_free (HelperClient *client);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)
+
+/*
+ * @request: consumed; strings in it that may be secrets are wiped
+ * @cancellable: kills the helper; as does @timeout_s
+ * Returns the answer, the caller's. Errors: the answer's; GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT,
+ * GGTPM_ERROR_FAILED when the helper died. After any of the last three only helper_client_free() is useful.
+ */
+json_object *helper_client_call (HelperClient *client,
+                                 json_object *request,
+                                 guint timeout_s,
+                                 GCancellable *cancellable,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

@@ -1,0 +1,38 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "tpm/tpm.h"
+
+G_BEGIN_DECLS
+
+/*
+ * The storage primary (SRK) of the token store: ECC P-256, AES-128-CFB, empty auth, noDA, from the TCG template
+ * ("TCG TPM v2.0 Provisioning Guidance", 7.5.1), persistent at 0x81000001 or, where another object is, at the next free
+ * handle up to 0x8100000f. Nothing that is there is ever evicted.
+ */
+#define PRIMARY_FIRST_HANDLE 0x81000001u
+#define PRIMARY_LAST_HANDLE  0x8100000fu
+
+/*
+ * Finds the SRK by its name among the persistent objects, or makes it persistent.
+ * @out_handle: where it is
+ * @out_blob: Esys_TR_Serialize()'s, for store_change_add_primary()
+ * @out_created: whether it was made now
+ * @intent: called with the handle and the name before EvictControl, to write the journal; FALSE ends it (may be NULL)
+ */
+typedef gboolean (*PrimaryIntentFunc) (TPM2_HANDLE handle,
+                                       const TPM2B_NAME *name,
+                                       gpointer user_data,
+                                       GError **error);
+
+gboolean primary_ensure (Tpm *tpm,
+                         PrimaryIntentFunc intent,
+                         gpointer user_data,
+                         TPM2_HANDLE *out_handle,
+                         GBytes **out_blob,
+                         gboolean *out_created,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

@@ -1,0 +1,47 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/*
+ * The protocol between ggtpmd and ggtpm-token-helper: JSON, one object a line, on the helper's standard input and output;
+ * one request at a time, answered in order. Bytes are lower-case hexadecimal. The helper reads the store that
+ * TPM2_PKCS11_STORE names at its first request, and what others write later only after a new start. It ends at the end
+ * of its input.
+ *
+ *   request   { "job": JOB, ... }
+ *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT, "rv": CK_RV }
+ *
+ * JOB, its members -> those of the answer ("pin" and "so-pin" are strings: the only way a PIN takes):
+ *
+ *   list               -> "tokens": [ { "label", "slot", "manufacturer", "model", "serial", "uri", "keys": [ { "label",
+ *                         "id", "algorithm", "spki", "uri", "certificate" (DER, absent if none) } ] } ]
+ *   init-token         "token", "so-pin", "pin"               -> "slot"; C_InitToken and C_InitPIN
+ *   generate-key       "token", "pin", "label", "id", "algorithm"  -> "spki"
+ *   sign               "token", "pin", "id", "mechanism" (ecdsa | rsa-pkcs | rsa-pss), "hash", "digest"
+ *                                                             -> "signature" (ECDSA: DER)
+ *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces one of that id
+ *   login              "token", "pin"                         -> nothing; proves the PIN
+ */
+#define PROTOCOL_JOB_LIST            "list"
+#define PROTOCOL_JOB_INIT_TOKEN      "init-token"
+#define PROTOCOL_JOB_GENERATE_KEY    "generate-key"
+#define PROTOCOL_JOB_SIGN            "sign"
+#define PROTOCOL_JOB_PUT_CERTIFICATE "put-certificate"
+#define PROTOCOL_JOB_LOGIN           "login"
+
+#define PROTOCOL_ALGORITHM_ECC_P256 "ecc-p256"
+#define PROTOCOL_ALGORITHM_RSA_2048 "rsa-2048"
+
+#define PROTOCOL_MECHANISM_ECDSA    "ecdsa"
+#define PROTOCOL_MECHANISM_RSA_PKCS "rsa-pkcs"
+#define PROTOCOL_MECHANISM_RSA_PSS  "rsa-pss"
+
+/* Longest line, either way. */
+#define PROTOCOL_MAX_LINE (1024 * 1024)
+
+G_END_DECLS

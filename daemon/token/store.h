@@ -1,0 +1,92 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "common/config.h"
+#include "common/secret.h"
+#include "tpm/tpm.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Store: the tpm2-pkcs11 database below STATE_DIR/pkcs11 (directory 1770, database 0640, group ggtpm) and the PIN files
+ * below STATE_DIR/pins. Every change goes through a StoreChange: a copy is changed, then renamed over the original; a
+ * power cut leaves what was or what was asked for. One writer at a time: the token lane's thread.
+ */
+typedef struct _Store Store;
+
+/* Makes the directories where they are missing. Removes what an interrupted change left. Errors: GGTPM_ERROR_STORE. */
+Store *store_new (const Config *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void store_free (Store *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Store, store_free)
+
+/* Directory and database file; owned by @store. */
+const char *store_get_dir (Store *store);
+const char *store_get_database (Store *store);
+/* Whether there is a database at all. */
+gboolean store_exists (Store *store);
+/* The group of consumers; -1 where it does not exist. */
+gid_t store_get_group (Store *store);
+
+/* A string that differs whenever the database has been changed by anybody: inode, mtime, size. Free with g_free(). */
+char *store_get_stamp (Store *store);
+
+/*
+ * Before any login: whether the primary that the database names is the one in the chip (ReadPublic's name against
+ * pobjects). Two TPM commands. Errors: GGTPM_ERROR_STORE with the remedy: TPM cleared, another chip, another SRK;
+ * GGTPM_ERROR_LOCKED_OUT when the chip is in lockout: no login may be tried.
+ */
+gboolean store_check_chip (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef enum
+{
+  STORE_PIN_USER, /* pins/LABEL.user 0640 group ggtpm */
+  STORE_PIN_SO,   /* pins/LABEL.so 0600 */
+} StorePin;
+
+/* Path of a PIN file, whether it exists or not; free with g_free(). The label is encoded as sd_bus_path_encode() does. */
+char *store_get_pin_path (Store *store, const char *token, StorePin kind);
+/* NULL without error if there is none. */
+Secret *store_load_pin (Store *store, const char *token, StorePin kind, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean store_save_pin (Store *store,
+                         const char *token,
+                         StorePin kind,
+                         const Secret *pin,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- changing it ---- */
+
+typedef struct _StoreChange StoreChange;
+
+/* Copies the database (or makes an empty one with the library's schema on the first use) into STATE_DIR/pkcs11.staging.
+ * Errors: GGTPM_ERROR_STORE. */
+StoreChange *store_change_new (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Without a commit: removes the staging directory; the store is as it was. */
+void store_change_free (StoreChange *change);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (StoreChange, store_change_free)
+
+/* The staging directory, for a HelperClient. */
+const char *store_change_get_dir (StoreChange *change);
+/* Whether a primary is known. */
+gboolean store_change_has_primary (StoreChange *change);
+/* Adds the pobjects row of a persistent primary; @esys_blob: Esys_TR_Serialize()'s. Before the helper's first job. */
+gboolean store_change_add_primary (StoreChange *change,
+                                   const guint8 *esys_blob,
+                                   gsize len,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Sets pss-sigs-good in the token's config. After the helper's last job. */
+gboolean store_change_set_pss_sigs_good (StoreChange *change,
+                                         const char *token,
+                                         gboolean good,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * The helper must have ended. Refuses (GGTPM_ERROR_BUSY) if the original has changed since store_change_new(); else
+ * permissions, integrity check, fsync, rename, fsync.
+ */
+gboolean store_change_commit (StoreChange *change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

@@ -1,0 +1,122 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "common/config.h"
+#include "common/secret.h"
+#include "token/store.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  char *label;
+  GBytes *id;
+  char *algorithm;
+  GBytes *spki;        /* SubjectPublicKeyInfo, DER */
+  char *uri;           /* of the private key */
+  GBytes *certificate; /* DER; NULL: none */
+} TokenKey;
+
+typedef struct
+{
+  char *label;
+  guint64 slot;
+  char *manufacturer;
+  char *model;
+  char *serial;
+  char *uri;
+  gboolean pin_stored;
+  GPtrArray *keys; /* of TokenKey */
+} TokenInfo;
+
+void token_key_free (TokenKey *key);
+void token_info_free (TokenInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TokenKey, token_key_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TokenInfo, token_info_free)
+
+/*
+ * Tokens: what can be done with the tokens of the store, each one a step of an operation on the token lane (one thread;
+ * every function blocks it). Keeps a HelperClient as warm signer, which is replaced when the database has changed.
+ *
+ * @pin: NULL: the stored one; without that GGTPM_ERROR_AUTH_REQUIRED
+ * Every function that logs in calls store_check_chip() first and never tries a PIN twice.
+ */
+typedef struct _Tokens Tokens;
+
+Tokens *tokens_new (const Config *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void tokens_free (Tokens *tokens);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Tokens, tokens_free)
+
+/* Owned by @tokens. */
+Store *tokens_get_store (Tokens *tokens);
+
+/* Of TokenInfo, ordered by slot; empty where there is no database. No login, no PIN. */
+GPtrArray *
+tokens_list (Tokens *tokens, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Errors: GGTPM_ERROR_NOT_FOUND. */
+TokenInfo *tokens_find (Tokens *tokens,
+                        const char *token,
+                        GCancellable *cancellable,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Borrowed from @info; NULL if there is none. */
+TokenKey *token_info_find_key (const TokenInfo *info, const char *label);
+
+/* @id: NULL: eight random bytes. Returns the new key. Errors: GGTPM_ERROR_EXISTS, NOT_SUPPORTED (with the list). */
+TokenKey *tokens_create_key (Tokens *tokens,
+                             Tpm *tpm,
+                             const char *token,
+                             const char *label,
+                             GBytes *id,
+                             const char *algorithm,
+                             const Secret *pin,
+                             GCancellable *cancellable,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef struct
+{
+  const char *mechanism; /* PROTOCOL_MECHANISM_*; NULL: the key's default */
+  const char *hash;      /* sha256, sha384, sha512; NULL: sha256 */
+  gboolean is_digest;    /* the data are the digest */
+} TokenSignParams;
+
+GBytes *tokens_sign (Tokens *tokens,
+                     Tpm *tpm,
+                     const char *token,
+                     GBytes *id,
+                     GBytes *data,
+                     const TokenSignParams *params,
+                     const Secret *pin,
+                     GCancellable *cancellable,
+                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @subject: NULL: `CN=` and the key's label. Returns PEM. */
+char *tokens_create_csr (Tokens *tokens,
+                         Tpm *tpm,
+                         const char *token,
+                         GBytes *id,
+                         const char *subject,
+                         const Secret *pin,
+                         GCancellable *cancellable,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @force: also when it is expired or not valid yet */
+gboolean tokens_install_certificate (Tokens *tokens,
+                                     Tpm *tpm,
+                                     const char *token,
+                                     GBytes *id,
+                                     const char *pem,
+                                     gboolean force,
+                                     const Secret *pin,
+                                     GCancellable *cancellable,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* 1 to 32 bytes of UTF-8 without control characters, `;`, `=`, `%`, `/`. @what: for the error's text. */
+gboolean
+tokens_check_label (const char *label, const char *what, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* ecc-p256 or rsa-2048. */
+gboolean tokens_check_algorithm (const char *algorithm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

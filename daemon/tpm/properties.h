@@ -1,0 +1,47 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "tpm.h"
+
+G_BEGIN_DECLS
+
+/* Fixed properties of a TPM (TPM 2.0 Library Part 2, 6.13, group PT_FIXED). Texts are without padding. */
+typedef struct
+{
+  char family[5];
+  guint32 level;
+  guint32 revision;
+  guint32 year;
+  guint32 day_of_year;
+  guint32 manufacturer_id;
+  char manufacturer[5];
+  char vendor_string[17];
+  guint32 tpm_type;
+  guint32 firmware_1;
+  guint32 firmware_2;
+  TPMA_MEMORY memory;
+} FixedProperties;
+
+/* Variable properties (group PT_VAR) and TPM2_GetTestResult's answer. */
+typedef struct
+{
+  TPMA_PERMANENT permanent;
+  TPMA_STARTUP_CLEAR startup_clear;
+  guint32 lockout_counter;
+  guint32 max_auth_fail;
+  guint32 lockout_interval;
+  guint32 lockout_recovery;
+  TPM2_RC test_result;
+} VariableProperties;
+
+/* One or two TPM commands (moreData is followed). Errors: rc_check()'s. */
+gboolean
+properties_read_fixed (Tpm *tpm, FixedProperties *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Two TPM commands. */
+gboolean properties_read_variable (Tpm *tpm,
+                                   VariableProperties *out,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

@@ -1,0 +1,37 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+/* Names that daemon and clients share. */
+
+#define GGTPM_BUS_NAME    "org.ggtpm1"
+#define GGTPM_API_VERSION 1
+
+/* org.ggtpm1.Manager, org.ggtpm1.Provisioning, ObjectManager */
+#define GGTPM_ROOT_PATH "/org/ggtpm1"
+/* org.ggtpm1.Device, org.ggtpm1.Health */
+#define GGTPM_DEVICE_PATH GGTPM_ROOT_PATH "/tpm0"
+#define GGTPM_TOKEN_PATH  GGTPM_ROOT_PATH "/token"
+#define GGTPM_JOB_PATH    GGTPM_ROOT_PATH "/job"
+
+/* polkit actions; which method needs which: daemon/bus/gate.c */
+#define GGTPM_ACTION_PROVISION     "org.ggtpm1.provision"
+#define GGTPM_ACTION_MANAGE_KEYS   "org.ggtpm1.manage-keys"
+#define GGTPM_ACTION_USE_KEY       "org.ggtpm1.use-key"
+#define GGTPM_ACTION_WRITE_CONFIG  "org.ggtpm1.write-config"
+#define GGTPM_ACTION_RESET_LOCKOUT "org.ggtpm1.reset-lockout"
+#define GGTPM_ACTION_CANCEL_JOB    "org.ggtpm1.cancel-job"
+
+/* The drop-in front end, see dbus/com.intel.tss2.TctiTabrmd.xml */
+#define GGTPM_TABRMD_BUS_NAME "com.intel.tss2.Tabrmd"
+#define GGTPM_TABRMD_PATH     "/com/intel/tss2/Tabrmd/Tcti"
+
+/* Labels of tokens and keys, PINs */
+#define GGTPM_LABEL_MAX_BYTES 32
+#define GGTPM_PIN_MAX_BYTES   128
+#define GGTPM_SIGN_MAX_BYTES  (64 * 1024)
+
+/* Below RUNTIME_DIR (default /run/ggtpm) */
+#define GGTPM_SOCKET_NAME          "tpm.sock"
+#define GGTPM_INTERNAL_SOCKET_NAME "internal.sock"
