@@ -35,3 +35,6 @@
 /* Below RUNTIME_DIR (default /run/ggtpm) */
 #define GGTPM_SOCKET_NAME          "tpm.sock"
 #define GGTPM_INTERNAL_SOCKET_NAME "internal.sock"
+
+/* The stamp beside a configuration that we wrote: `.` NAME GGTPM_STAMP_SUFFIX; see daemon/greengrass/greengrass.h */
+#define GGTPM_STAMP_SUFFIX ".ggtpmd"

@@ -7,6 +7,16 @@
 
 G_BEGIN_DECLS
 
+/*
+ * How `ggtpmctl config write` knows that a file is ours. JSON has no comments and an extended attribute does not survive
+ * a copy, so every flavour has the same mark: a stamp beside the file, `.config.json.ggtpmd` for `config.json`
+ * (GGTPM_STAMP_SUFFIX of dbus/names.h), with the file's mode, owner and group. It holds SHA-256 sums of whole files,
+ * lower-case hexadecimal, one a line. A file is ours if its own sum is among them: one edited by hand is not ours any
+ * more. The stamp of the new file is written before the file, together with the old sum, and again without the old one
+ * after it, so that a power cut between them leaves no file that is ours and looks as if it were not.
+ *
+ * The YAML files say in their first line who wrote them; that line is for people and decides nothing.
+ */
 typedef enum
 {
   GREENGRASS_V1,
@@ -14,17 +24,21 @@ typedef enum
   GREENGRASS_LITE,
 } GreengrassFlavour;
 
-/* What goes into a configuration. Strings; NULL takes the placeholder or default of the AWS documentation. */
+/*
+ * What goes into a configuration. NULL takes the default of the AWS documentation or a placeholder in capitals
+ * (`THING-NAME`, `REGION`, `ACCOUNT-ID`) that is easily found and leaves a file that parses. A region fills the
+ * placeholders of the endpoints.
+ */
 typedef struct
 {
   char *token;
   char *key;
-  guint64 slot;
+  guint64 slot;     /* CK_SLOT_ID, for v2; changes when tokens are removed and made anew */
   char *pin;        /* for v1, v2; wiped by greengrass_params_free() */
   char *pin_source; /* path, for lite */
   gboolean rsa;     /* the key is RSA: what needs RSA may be offered */
   char *pkcs11_module;
-  char *pkcs11_engine;
+  char *pkcs11_engine; /* libp11's for OpenSSL, for v1 */
   char *thing_name;
   char *thing_arn;
   char *region;
@@ -32,9 +46,9 @@ typedef struct
   char *iot_cred_endpoint;
   char *role_alias;
   char *root_ca_path;
-  char *certificate_path;
+  char *certificate_path; /* a file; v2 and lite take the certificate in the token without it */
   char *root_path;
-  char *nucleus_version;
+  char *nucleus_version; /* for v2; NULL: left out, the installed nucleus' own */
 } GreengrassParams;
 
 void greengrass_params_free (GreengrassParams *params);
@@ -49,7 +63,11 @@ const char *greengrass_get_default_path (GreengrassFlavour flavour);
 /* Whether the file must contain the PIN. */
 gboolean greengrass_needs_pin (GreengrassFlavour flavour);
 
-/* The file's text. The caller wipes it if it has a PIN. Errors: GGTPM_ERROR_INVALID_ARGS. */
+/*
+ * The file's text. The caller wipes it if it has a PIN.
+ * Errors: GGTPM_ERROR_INVALID_ARGS naming the value that the flavour cannot have; GGTPM_ERROR_AUTH_REQUIRED without a
+ * PIN where greengrass_needs_pin().
+ */
 char *greengrass_render (GreengrassFlavour flavour,
                          const GreengrassParams *params,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -8,7 +8,8 @@
 G_BEGIN_DECLS
 
 /*
- * RFC 7512 URIs, made by p11-kit. @id may be NULL: left out. @type: `private`, `cert` or `public`. Free with g_free().
+ * RFC 7512 URIs, made by p11-kit. @token and @id may be NULL: left out. @type: `private`, `cert` or `public`. Free with
+ * g_free().
  * @pin_source: path to append as `?pin-source=`; may be NULL
  */
 char *uri_for_token (const char *token);
