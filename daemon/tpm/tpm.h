@@ -25,6 +25,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Tpm, tpm_free)
 ESYS_CONTEXT *tpm_get_esys (Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
+ * Closes the connection; the next tpm_get_esys() makes a new one. With it goes whatever was left in the chip. An ESYS
+ * context is of no use after some errors, so the worker does this after every operation that failed; an operation
+ * that swallows an error does it itself. No TpmHandle may be alive.
+ */
+void tpm_disconnect (Tpm *tpm);
+
+/*
  * TpmHandle: an ESYS_TR with its context. Freeing it flushes a transient object or session from the chip, and only
  * closes a persistent one. Must be freed before its Tpm.
  */
