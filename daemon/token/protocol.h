@@ -10,22 +10,24 @@ G_BEGIN_DECLS
 /*
  * The protocol between ggtpmd and ggtpm-token-helper: JSON, one object a line, on the helper's standard input and output;
  * one request at a time, answered in order. Bytes are lower-case hexadecimal. The helper reads the store that
- * TPM2_PKCS11_STORE names at its first request, and what others write later only after a new start. It ends at the end
- * of its input.
+ * TPM2_PKCS11_STORE names at its first request (and makes the tables in an empty directory), and what others write later
+ * only after a new start. It ends at the end of its input. A member that a job does not have is refused.
  *
  *   request   { "job": JOB, ... }
- *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT, "rv": CK_RV }
+ *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT }
  *
  * JOB, its members -> those of the answer ("pin" and "so-pin" are strings: the only way a PIN takes):
  *
- *   list               -> "tokens": [ { "label", "slot", "manufacturer", "model", "serial", "uri", "keys": [ { "label",
- *                         "id", "algorithm", "spki", "uri", "certificate" (DER, absent if none) } ] } ]
+ *   list               -> "tokens": [ { "label", "slot", "manufacturer", "model", "serial", "keys": [ { "label", "id",
+ *                         "algorithm", "spki", "certificate" (DER, absent if none) } ] } ]; no login
  *   init-token         "token", "so-pin", "pin"               -> "slot"; C_InitToken and C_InitPIN
  *   generate-key       "token", "pin", "label", "id", "algorithm"  -> "spki"
  *   sign               "token", "pin", "id", "mechanism" (ecdsa | rsa-pkcs | rsa-pss), "hash", "digest"
  *                                                             -> "signature" (ECDSA: DER)
- *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces one of that id
+ *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces those of that id
  *   login              "token", "pin"                         -> nothing; proves the PIN
+ *
+ * A PIN is tried at most once for a request, and not at all where this helper has it accepted already.
  */
 #define PROTOCOL_JOB_LIST            "list"
 #define PROTOCOL_JOB_INIT_TOKEN      "init-token"
@@ -33,6 +35,10 @@ G_BEGIN_DECLS
 #define PROTOCOL_JOB_SIGN            "sign"
 #define PROTOCOL_JOB_PUT_CERTIFICATE "put-certificate"
 #define PROTOCOL_JOB_LOGIN           "login"
+
+/* Members that are wiped after use, wherever they stand. */
+#define PROTOCOL_MEMBER_PIN    "pin"
+#define PROTOCOL_MEMBER_SO_PIN "so-pin"
 
 #define PROTOCOL_ALGORITHM_ECC_P256 "ecc-p256"
 #define PROTOCOL_ALGORITHM_RSA_2048 "rsa-2048"
@@ -43,5 +49,10 @@ G_BEGIN_DECLS
 
 /* Longest line, either way. */
 #define PROTOCOL_MAX_LINE (1024 * 1024)
+
+/* Lower-case hexadecimal; free with g_free(). */
+char *protocol_encode_bytes (GBytes *bytes);
+/* NULL if @text is not an even number of hexadecimal digits. */
+GBytes *protocol_decode_bytes (const char *text);
 
 G_END_DECLS

@@ -1,0 +1,575 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "jobs.h"
+
+#include "dbus/error.h"
+#include "token-helper/objects.h"
+#include "token/protocol.h"
+
+#include <string.h>
+
+#define MAX_LABEL   32
+#define MAX_MEMBERS 6
+
+typedef enum
+{
+  MEMBER_TEXT,
+  MEMBER_LABEL,
+  MEMBER_BYTES,
+} MemberKind;
+
+typedef struct
+{
+  const char *name;
+  MemberKind kind;
+} Member;
+
+/* A request whose members have been checked. */
+typedef struct
+{
+  Pkcs11 *pkcs11;
+  json_object *json;
+} Request;
+
+typedef gboolean (*JobFunc) (Request *request, json_object *answer, GError **error);
+
+static gboolean run_list (Request *request, json_object *answer, GError **error);
+static gboolean run_init_token (Request *request, json_object *answer, GError **error);
+static gboolean run_generate_key (Request *request, json_object *answer, GError **error);
+static gboolean run_sign (Request *request, json_object *answer, GError **error);
+static gboolean run_put_certificate (Request *request, json_object *answer, GError **error);
+static gboolean run_login (Request *request, json_object *answer, GError **error);
+
+static const struct
+{
+  const char *name;
+  JobFunc run;
+  Member members[MAX_MEMBERS + 1]; /* all of them required */
+} jobs[] = {
+  { PROTOCOL_JOB_LIST, run_list, { { NULL } } },
+  { PROTOCOL_JOB_INIT_TOKEN,
+    run_init_token,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_SO_PIN, MEMBER_TEXT },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_GENERATE_KEY,
+    run_generate_key,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
+      { "label", MEMBER_LABEL },
+      { "id", MEMBER_BYTES },
+      { "algorithm", MEMBER_TEXT } } },
+  { PROTOCOL_JOB_SIGN,
+    run_sign,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
+      { "id", MEMBER_BYTES },
+      { "mechanism", MEMBER_TEXT },
+      { "hash", MEMBER_TEXT },
+      { "digest", MEMBER_BYTES } } },
+  { PROTOCOL_JOB_PUT_CERTIFICATE,
+    run_put_certificate,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
+      { "id", MEMBER_BYTES },
+      { "label", MEMBER_TEXT },
+      { "certificate", MEMBER_BYTES } } },
+  { PROTOCOL_JOB_LOGIN,
+    run_login,
+    { { "token", MEMBER_LABEL }, { PROTOCOL_MEMBER_PIN, MEMBER_TEXT } } },
+};
+
+/* ---- members ---- */
+
+static const char *
+get_text (Request *request, const char *name)
+{
+  return json_object_get_string (json_object_object_get (request->json, name));
+}
+
+static GBytes *
+get_bytes (Request *request, const char *name)
+{
+  return protocol_decode_bytes (get_text (request, name));
+}
+
+static void
+add_text (json_object *answer, const char *name, const char *text)
+{
+  json_object_object_add (answer, name, json_object_new_string (text));
+}
+
+static void
+add_bytes (json_object *answer, const char *name, GBytes *bytes)
+{
+  g_autofree char *text = protocol_encode_bytes (bytes);
+
+  add_text (answer, name, text);
+}
+
+static gboolean
+check_member (json_object *json, const Member *member, GError **error)
+{
+  json_object *value = NULL;
+  const char *text;
+  gsize len;
+  const char *wrong = NULL;
+
+  if (!json_object_object_get_ex (json, member->name, &value))
+    wrong = "is missing";
+  else if (!json_object_is_type (value, json_type_string))
+    wrong = "is not a string";
+  else
+    {
+      text = json_object_get_string (value);
+      len = (gsize)json_object_get_string_len (value);
+      if (strlen (text) != len)
+        wrong = "contains a NUL";
+      else if (len == 0 && member->kind != MEMBER_TEXT)
+        wrong = "is empty";
+      else if (member->kind == MEMBER_LABEL && len > MAX_LABEL)
+        wrong = "is longer than 32 bytes";
+      else if (member->kind == MEMBER_BYTES)
+        {
+          g_autoptr (GBytes) bytes = protocol_decode_bytes (text);
+
+          wrong = bytes == NULL ? "is not hexadecimal" : NULL;
+        }
+    }
+  if (wrong == NULL)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member `%s` %s", member->name, wrong);
+  return FALSE;
+}
+
+static gboolean
+check_members (json_object *json, const Member *members, GError **error)
+{
+  for (const Member *member = members; member->name != NULL; member++)
+    if (!check_member (json, member, error))
+      return FALSE;
+
+  json_object_object_foreach (json, name, value)
+    {
+      gboolean known = strcmp (name, "job") == 0;
+
+      for (const Member *member = members; member->name != NULL && !known; member++)
+        known = strcmp (name, member->name) == 0;
+      if (!known)
+        {
+          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member `%s` is unknown",
+                       name);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/* ---- finding ---- */
+
+/* Objects of a class, with an id or label if they are not NULL. */
+static GArray *
+find_objects (Pkcs11 *pkcs11,
+              CK_SESSION_HANDLE session,
+              CK_OBJECT_CLASS object_class,
+              GBytes *id,
+              const char *label,
+              GError **error)
+{
+  CK_ATTRIBUTE template[3] = { { CKA_CLASS, &object_class, sizeof object_class } };
+  CK_ULONG n = 1;
+
+  if (id != NULL)
+    template[n++] =
+        (CK_ATTRIBUTE){ CKA_ID, (void *)g_bytes_get_data (id, NULL), g_bytes_get_size (id) };
+  if (label != NULL)
+    template[n++] = (CK_ATTRIBUTE){ CKA_LABEL, (void *)label, strlen (label) };
+  return pkcs11_find (pkcs11, session, template, n, error);
+}
+
+static gboolean
+check_absent (Pkcs11 *pkcs11,
+              CK_SESSION_HANDLE session,
+              GBytes *id,
+              const char *label,
+              GError **error)
+{
+  static const CK_OBJECT_CLASS classes[] = { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (classes); i++)
+    {
+      g_autoptr (GArray) found = find_objects (pkcs11, session, classes[i], id, label, error);
+
+      if (found == NULL)
+        return FALSE;
+      if (found->len > 0)
+        {
+          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS, "there is a key of that %s already",
+                       id != NULL ? "id" : "label");
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/* ---- list ---- */
+
+static char *
+get_label (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+{
+  g_autoptr (GBytes) label = pkcs11_get_attribute (pkcs11, session, object, CKA_LABEL);
+
+  if (label == NULL)
+    return g_strdup ("");
+  return pkcs11_trim (g_bytes_get_data (label, NULL), g_bytes_get_size (label));
+}
+
+static gboolean
+add_certificate (Pkcs11 *pkcs11,
+                 CK_SESSION_HANDLE session,
+                 GBytes *id,
+                 json_object *key,
+                 GError **error)
+{
+  g_autoptr (GArray) found = find_objects (pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
+  g_autoptr (GBytes) der = NULL;
+
+  if (found == NULL)
+    return FALSE;
+  if (found->len > 0)
+    der = pkcs11_get_attribute (pkcs11, session,
+                                g_array_index (found, CK_OBJECT_HANDLE, found->len - 1), CKA_VALUE);
+  if (der != NULL && g_bytes_get_size (der) > 0)
+    add_bytes (key, "certificate", der);
+  return TRUE;
+}
+
+static gboolean
+add_key (Pkcs11 *pkcs11,
+         CK_SESSION_HANDLE session,
+         CK_OBJECT_HANDLE object,
+         json_object *keys,
+         GError **error)
+{
+  g_autoptr (GBytes) id = pkcs11_get_attribute (pkcs11, session, object, CKA_ID);
+  g_autoptr (GError) unusable = NULL;
+  g_autoptr (GBytes) spki = NULL;
+  g_autofree char *algorithm = NULL;
+  g_autofree char *label = get_label (pkcs11, session, object);
+  json_object *key;
+
+  spki = objects_get_spki (pkcs11, session, object, &algorithm, &unusable);
+  /* Another's key that we cannot read takes nothing from the rest. */
+  if (spki == NULL || id == NULL || g_bytes_get_size (id) == 0)
+    return TRUE;
+  key = json_object_new_object ();
+  json_object_array_add (keys, key);
+  add_text (key, "label", label);
+  add_bytes (key, "id", id);
+  add_text (key, "algorithm", algorithm);
+  add_bytes (key, "spki", spki);
+  return add_certificate (pkcs11, session, id, key, error);
+}
+
+static void
+add_field (json_object *token, const char *name, const CK_UTF8CHAR *field, gsize len)
+{
+  g_autofree char *text = pkcs11_trim (field, len);
+
+  add_text (token, name, text);
+}
+
+static gboolean
+add_token (Pkcs11 *pkcs11, CK_SLOT_ID slot, json_object *tokens, GError **error)
+{
+  CK_FUNCTION_LIST *functions = pkcs11_get_functions (pkcs11, error);
+  json_object *token = json_object_new_object ();
+  json_object *keys = json_object_new_array ();
+  CK_SESSION_HANDLE session = 0;
+  g_autoptr (GArray) found = NULL;
+  CK_TOKEN_INFO info;
+
+  json_object_array_add (tokens, token);
+  json_object_object_add (token, "keys", keys);
+  if (functions == NULL ||
+      !pkcs11_check (functions->C_GetTokenInfo (slot, &info), "reading a token", error) ||
+      !pkcs11_open (pkcs11, slot, &session, error))
+    return FALSE;
+  add_field (token, "label", info.label, sizeof info.label);
+  json_object_object_add (token, "slot", json_object_new_uint64 (slot));
+  add_field (token, "manufacturer", info.manufacturerID, sizeof info.manufacturerID);
+  add_field (token, "model", info.model, sizeof info.model);
+  add_field (token, "serial", info.serialNumber, sizeof info.serialNumber);
+
+  found = find_objects (pkcs11, session, CKO_PUBLIC_KEY, NULL, NULL, error);
+  if (found == NULL)
+    return FALSE;
+  for (guint i = 0; i < found->len; i++)
+    if (!add_key (pkcs11, session, g_array_index (found, CK_OBJECT_HANDLE, i), keys, error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+run_list (Request *request, json_object *answer, GError **error)
+{
+  g_autoptr (GArray) slots = pkcs11_list_slots (request->pkcs11, TRUE, error);
+  json_object *tokens = json_object_new_array ();
+
+  json_object_object_add (answer, "tokens", tokens);
+  if (slots == NULL)
+    return FALSE;
+  for (guint i = 0; i < slots->len; i++)
+    if (!add_token (request->pkcs11, g_array_index (slots, CK_SLOT_ID, i), tokens, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* ---- init-token ---- */
+
+static gboolean
+check_no_token (Request *request, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  CK_SLOT_ID slot = 0;
+
+  if (pkcs11_find_slot (request->pkcs11, get_text (request, "token"), &slot, &local_error))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS, "there is a token `%s` already",
+                   get_text (request, "token"));
+      return FALSE;
+    }
+  if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+static gboolean
+init_user_pin (Request *request, CK_SLOT_ID slot, GError **error)
+{
+  CK_FUNCTION_LIST *functions = pkcs11_get_functions (request->pkcs11, error);
+  const char *so_pin = get_text (request, PROTOCOL_MEMBER_SO_PIN);
+  const char *pin = get_text (request, PROTOCOL_MEMBER_PIN);
+  CK_SESSION_HANDLE session = 0;
+  CK_RV rv;
+
+  if (functions == NULL || !pkcs11_open (request->pkcs11, slot, &session, error))
+    return FALSE;
+  rv = functions->C_Login (session, CKU_SO, (CK_UTF8CHAR *)so_pin, strlen (so_pin));
+  if (!pkcs11_check (rv, "logging in as security officer", error))
+    return FALSE;
+  rv = functions->C_InitPIN (session, (CK_UTF8CHAR *)pin, strlen (pin));
+  functions->C_Logout (session);
+  return pkcs11_check (rv, "setting the user PIN", error);
+}
+
+static gboolean
+run_init_token (Request *request, json_object *answer, GError **error)
+{
+  const char *so_pin = get_text (request, PROTOCOL_MEMBER_SO_PIN);
+  const char *token = get_text (request, "token");
+  CK_UTF8CHAR label[MAX_LABEL];
+  g_autoptr (GArray) empty = NULL;
+  CK_SLOT_ID slot;
+
+  if (!check_no_token (request, error))
+    return FALSE;
+  empty = pkcs11_list_slots (request->pkcs11, FALSE, error);
+  if (empty == NULL)
+    return FALSE;
+  if (empty->len == 0)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_NO_RESOURCES,
+                           "the token store is full: it has 255 tokens");
+      return FALSE;
+    }
+  slot = g_array_index (empty, CK_SLOT_ID, 0);
+  memset (label, ' ', sizeof label);
+  memcpy (label, token, strlen (token));
+  if (!pkcs11_check (pkcs11_get_functions (request->pkcs11, NULL)
+                         ->C_InitToken (slot, (CK_UTF8CHAR *)so_pin, strlen (so_pin), label),
+                     "making the token", error) ||
+      !init_user_pin (request, slot, error))
+    return FALSE;
+  json_object_object_add (answer, "slot", json_object_new_uint64 (slot));
+  return TRUE;
+}
+
+/* ---- jobs of the user ---- */
+
+static gboolean
+login (Request *request, CK_SESSION_HANDLE *out_session, GError **error)
+{
+  return pkcs11_login (request->pkcs11, get_text (request, "token"),
+                       get_text (request, PROTOCOL_MEMBER_PIN), out_session, error);
+}
+
+static gboolean
+run_login (Request *request, json_object *answer, GError **error)
+{
+  CK_SESSION_HANDLE session = 0;
+
+  return login (request, &session, error);
+}
+
+static gboolean
+run_generate_key (Request *request, json_object *answer, GError **error)
+{
+  const char *algorithm = get_text (request, "algorithm");
+  const char *label = get_text (request, "label");
+  g_autoptr (GBytes) id = get_bytes (request, "id");
+  g_autoptr (GBytes) spki = NULL;
+  g_autofree char *made = NULL;
+  CK_SESSION_HANDLE session = 0;
+  CK_OBJECT_HANDLE public = 0;
+
+  if (strcmp (algorithm, PROTOCOL_ALGORITHM_ECC_P256) != 0 &&
+      strcmp (algorithm, PROTOCOL_ALGORITHM_RSA_2048) != 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "algorithm `%s` is unknown",
+                   algorithm);
+      return FALSE;
+    }
+  if (!login (request, &session, error) ||
+      !check_absent (request->pkcs11, session, id, NULL, error) ||
+      !check_absent (request->pkcs11, session, NULL, label, error) ||
+      !objects_generate_key (request->pkcs11, session, algorithm, label, id, &public, error))
+    return FALSE;
+  spki = objects_get_spki (request->pkcs11, session, public, &made, error);
+  if (spki == NULL)
+    return FALSE;
+  add_bytes (answer, "spki", spki);
+  return TRUE;
+}
+
+static gboolean
+check_mechanism (const char *mechanism, GError **error)
+{
+  if (strcmp (mechanism, PROTOCOL_MECHANISM_ECDSA) == 0 ||
+      strcmp (mechanism, PROTOCOL_MECHANISM_RSA_PKCS) == 0 ||
+      strcmp (mechanism, PROTOCOL_MECHANISM_RSA_PSS) == 0)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "mechanism `%s` is unknown",
+               mechanism);
+  return FALSE;
+}
+
+static gboolean
+run_sign (Request *request, json_object *answer, GError **error)
+{
+  const char *mechanism = get_text (request, "mechanism");
+  g_autoptr (GBytes) id = get_bytes (request, "id");
+  g_autoptr (GBytes) digest = get_bytes (request, "digest");
+  g_autoptr (GBytes) signature = NULL;
+  g_autoptr (GArray) found = NULL;
+  CK_SESSION_HANDLE session = 0;
+
+  if (!check_mechanism (mechanism, error) || !login (request, &session, error))
+    return FALSE;
+  found = find_objects (request->pkcs11, session, CKO_PRIVATE_KEY, id, NULL, error);
+  if (found == NULL)
+    return FALSE;
+  if (found->len == 0)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND, "there is no key of that id");
+      return FALSE;
+    }
+  signature = objects_sign (request->pkcs11, session, g_array_index (found, CK_OBJECT_HANDLE, 0),
+                            mechanism, get_text (request, "hash"), digest, error);
+  if (signature == NULL)
+    return FALSE;
+  add_bytes (answer, "signature", signature);
+  return TRUE;
+}
+
+static gboolean
+run_put_certificate (Request *request, json_object *answer, GError **error)
+{
+  CK_FUNCTION_LIST *functions;
+  g_autoptr (GBytes) id = get_bytes (request, "id");
+  g_autoptr (GBytes) certificate = get_bytes (request, "certificate");
+  g_autoptr (GArray) old = NULL;
+  CK_SESSION_HANDLE session = 0;
+
+  if (!login (request, &session, error))
+    return FALSE;
+  old = find_objects (request->pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
+  functions = pkcs11_get_functions (request->pkcs11, error);
+  if (old == NULL || functions == NULL ||
+      !objects_create_certificate (request->pkcs11, session, certificate,
+                                   get_text (request, "label"), id, error))
+    return FALSE;
+  for (guint i = 0; i < old->len; i++)
+    if (!pkcs11_check (
+            functions->C_DestroyObject (session, g_array_index (old, CK_OBJECT_HANDLE, i)),
+            "removing the old certificate", error))
+      return FALSE;
+  return TRUE;
+}
+
+/* ---- dispatch ---- */
+
+static void
+wipe_member (json_object *request, const char *name)
+{
+  json_object *value = NULL;
+
+  if (json_object_object_get_ex (request, name, &value) &&
+      json_object_is_type (value, json_type_string))
+    secret_wipe ((char *)json_object_get_string (value), (gsize)json_object_get_string_len (value));
+}
+
+static gboolean
+run (Pkcs11 *pkcs11, json_object *json, json_object *answer, GError **error)
+{
+  Request request = { pkcs11, json };
+  json_object *job = NULL;
+
+  if (!json_object_is_type (json, json_type_object) ||
+      !json_object_object_get_ex (json, "job", &job) ||
+      !json_object_is_type (job, json_type_string))
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member `job` is missing");
+      return FALSE;
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (jobs); i++)
+    if (strcmp (jobs[i].name, json_object_get_string (job)) == 0)
+      return check_members (json, jobs[i].members, error) && jobs[i].run (&request, answer, error);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "job `%s` is unknown",
+               json_object_get_string (job));
+  return FALSE;
+}
+
+json_object *
+jobs_answer_error (const GError *error)
+{
+  json_object *answer = json_object_new_object ();
+  GgtpmError code = error->domain == GGTPM_ERROR ? (GgtpmError)error->code : GGTPM_ERROR_FAILED;
+
+  json_object_object_add (answer, "ok", json_object_new_boolean (FALSE));
+  add_text (answer, "error", ggtpm_error_nick (code));
+  add_text (answer, "message", error->message);
+  return answer;
+}
+
+json_object *
+jobs_run (Pkcs11 *pkcs11, json_object *request)
+{
+  g_autoptr (GError) error = NULL;
+  json_object *answer = json_object_new_object ();
+  gboolean done;
+
+  json_object_object_add (answer, "ok", json_object_new_boolean (TRUE));
+  done = run (pkcs11, request, answer, &error);
+  if (json_object_is_type (request, json_type_object))
+    {
+      wipe_member (request, PROTOCOL_MEMBER_PIN);
+      wipe_member (request, PROTOCOL_MEMBER_SO_PIN);
+    }
+  if (done)
+    return answer;
+  json_object_put (answer);
+  return jobs_answer_error (error);
+}

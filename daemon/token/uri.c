@@ -1,0 +1,80 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "uri.h"
+
+#include <p11-kit/pkcs11.h>
+#include <p11-kit/uri.h>
+
+#include <string.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (P11KitUri, p11_kit_uri_free)
+
+static P11KitUri *
+new_for_token (const char *token)
+{
+  P11KitUri *uri = p11_kit_uri_new ();
+  CK_TOKEN_INFO *info = p11_kit_uri_get_token_info (uri);
+
+  memset (info->label, ' ', sizeof info->label);
+  memcpy (info->label, token, MIN (strlen (token), sizeof info->label));
+  return uri;
+}
+
+static char *
+format_uri (P11KitUri *uri, P11KitUriType type)
+{
+  g_autofree char *text = NULL;
+  char *made = NULL;
+
+  /* Fails only without memory. */
+  if (p11_kit_uri_format (uri, type, &made) != P11_KIT_URI_OK)
+    g_error ("p11-kit cannot format a URI");
+  text = g_strdup (made);
+  free (made);
+  return g_steal_pointer (&text);
+}
+
+static void
+set_attribute (P11KitUri *uri, CK_ATTRIBUTE_TYPE type, const void *value, gsize len)
+{
+  CK_ATTRIBUTE attribute = { type, (void *)value, len };
+
+  if (p11_kit_uri_set_attribute (uri, &attribute) != P11_KIT_URI_OK)
+    g_error ("p11-kit refuses attribute 0x%lx", type);
+}
+
+static CK_OBJECT_CLASS
+class_of_type (const char *type)
+{
+  if (strcmp (type, "cert") == 0)
+    return CKO_CERTIFICATE;
+  return strcmp (type, "public") == 0 ? CKO_PUBLIC_KEY : CKO_PRIVATE_KEY;
+}
+
+char *
+uri_for_token (const char *token)
+{
+  g_autoptr (P11KitUri) uri = new_for_token (token);
+
+  return format_uri (uri, P11_KIT_URI_FOR_TOKEN);
+}
+
+char *
+uri_for_object (const char *token,
+                const char *label,
+                GBytes *id,
+                const char *type,
+                const char *pin_source)
+{
+  g_autoptr (P11KitUri) uri = new_for_token (token);
+  CK_OBJECT_CLASS object_class = class_of_type (type);
+
+  set_attribute (uri, CKA_CLASS, &object_class, sizeof object_class);
+  if (label != NULL)
+    set_attribute (uri, CKA_LABEL, label, strlen (label));
+  if (id != NULL)
+    set_attribute (uri, CKA_ID, g_bytes_get_data (id, NULL), g_bytes_get_size (id));
+  p11_kit_uri_set_pin_source (uri, pin_source);
+  return format_uri (uri, P11_KIT_URI_FOR_OBJECT_ON_TOKEN);
+}
