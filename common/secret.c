@@ -54,14 +54,11 @@ secret_new_take (void *data, gsize len)
   return secret;
 }
 
-Secret *
-secret_new_random_hex (gsize n_bytes, const guint8 *mix, gsize mix_len)
+/* Fills @random from the kernel and mixes in @mix. */
+static gboolean
+fill_random (guint8 *random, gsize n_bytes, const guint8 *mix, gsize mix_len)
 {
-  static const char digits[] = "0123456789abcdef";
-  g_autofree guint8 *random = g_malloc (n_bytes);
-  g_autofree char *hex = g_malloc (2 * n_bytes);
   gsize filled = 0;
-  Secret *secret;
 
   while (filled < n_bytes)
     {
@@ -70,18 +67,46 @@ secret_new_random_hex (gsize n_bytes, const guint8 *mix, gsize mix_len)
       if (n > 0)
         filled += (gsize)n;
       else if (errno != EINTR)
-        return NULL;
+        return FALSE;
     }
+  for (gsize i = 0; mix_len > 0 && i < n_bytes; i++)
+    random[i] ^= mix[i % mix_len];
+  return TRUE;
+}
+
+Secret *
+secret_new_random_hex (gsize n_bytes, const guint8 *mix, gsize mix_len)
+{
+  static const char digits[] = "0123456789abcdef";
+  g_autofree guint8 *random = g_malloc (n_bytes);
+  g_autofree char *hex = g_malloc (2 * n_bytes);
+  Secret *secret;
+
+  if (!fill_random (random, n_bytes, mix, mix_len))
+    return NULL;
   for (gsize i = 0; i < n_bytes; i++)
     {
-      if (mix_len > 0)
-        random[i] ^= mix[i % mix_len];
       hex[2 * i] = digits[random[i] >> 4];
       hex[2 * i + 1] = digits[random[i] & 15];
     }
   secret = secret_new_take (hex, 2 * n_bytes);
   secret_wipe (random, n_bytes);
   return secret;
+}
+
+Secret *
+secret_new_random_pin (const guint8 *mix, gsize mix_len)
+{
+  static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+  guint8 random[SECRET_PIN_LENGTH];
+  char pin[SECRET_PIN_LENGTH];
+
+  if (!fill_random (random, sizeof random, mix, mix_len))
+    return NULL;
+  for (gsize i = 0; i < sizeof pin; i++)
+    pin[i] = digits[random[i] & 31];
+  secret_wipe (random, sizeof random);
+  return secret_new_take (pin, sizeof pin);
 }
 
 Secret *

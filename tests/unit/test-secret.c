@@ -200,6 +200,19 @@ test_full_disk (void)
   g_assert_cmpint (g_rmdir (dir), ==, 0);
 }
 
+static void
+test_random_pin (void)
+{
+  static const guint8 mix[] = { 1, 2, 3, 4 };
+  g_autoptr (Secret) a = secret_new_random_pin (mix, sizeof mix);
+  g_autoptr (Secret) b = secret_new_random_pin (NULL, 0);
+
+  g_assert_cmpuint (secret_get_length (a), ==, SECRET_PIN_LENGTH);
+  g_assert_cmpuint (strspn (secret_peek (a), "abcdefghijklmnopqrstuvwxyz234567"), ==,
+                    SECRET_PIN_LENGTH);
+  g_assert_cmpstr (secret_peek (a), !=, secret_peek (b));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -211,5 +224,6 @@ main (int argc, char **argv)
   g_test_add_func ("/secret/random", test_random);
   g_test_add_func ("/secret/file", test_file);
   g_test_add_func ("/atomic-file/full-disk", test_full_disk);
+  g_test_add_func ("/secret/random-pin", test_random_pin);
   return g_test_run ();
 }
