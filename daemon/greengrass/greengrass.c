@@ -1,0 +1,283 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "greengrass.h"
+
+#include "build-config.h"
+#include "common/secret.h"
+#include "dbus/error.h"
+#include "flavours.h"
+
+#include <string.h>
+
+/* What is the same for all of a flavour's files. */
+static const struct
+{
+  const char *name;
+  const char *path;
+  const char *root_path;
+  const char *root_ca_path;
+  gboolean needs_pin;
+} flavours[] = {
+  [GREENGRASS_V1] = { "v1", "/greengrass/config/config.json", "/greengrass",
+                      "/greengrass/certs/root.ca.pem", TRUE },
+  [GREENGRASS_V2] = { "v2", "/greengrass/v2/config/config.yaml", "/greengrass/v2",
+                      "/greengrass/v2/AmazonRootCA1.pem", TRUE },
+  [GREENGRASS_LITE] = { "lite", "/etc/greengrass/config.yaml", "/var/lib/greengrass",
+                        "/etc/greengrass/AmazonRootCA1.pem", FALSE },
+};
+
+/* Members of GreengrassParams that are text, under the names that people know them by. */
+static const struct
+{
+  const char *name;
+  gsize offset;
+  gboolean is_path;
+} texts[] = {
+  { "token", G_STRUCT_OFFSET (GreengrassParams, token), FALSE },
+  { "key", G_STRUCT_OFFSET (GreengrassParams, key), FALSE },
+  { "pin-source", G_STRUCT_OFFSET (GreengrassParams, pin_source), TRUE },
+  { "pkcs11-module", G_STRUCT_OFFSET (GreengrassParams, pkcs11_module), TRUE },
+  { "pkcs11-engine", G_STRUCT_OFFSET (GreengrassParams, pkcs11_engine), TRUE },
+  { "thing-name", G_STRUCT_OFFSET (GreengrassParams, thing_name), FALSE },
+  { "thing-arn", G_STRUCT_OFFSET (GreengrassParams, thing_arn), FALSE },
+  { "region", G_STRUCT_OFFSET (GreengrassParams, region), FALSE },
+  { "iot-data-endpoint", G_STRUCT_OFFSET (GreengrassParams, iot_data_endpoint), FALSE },
+  { "iot-cred-endpoint", G_STRUCT_OFFSET (GreengrassParams, iot_cred_endpoint), FALSE },
+  { "role-alias", G_STRUCT_OFFSET (GreengrassParams, role_alias), FALSE },
+  { "root-ca-path", G_STRUCT_OFFSET (GreengrassParams, root_ca_path), TRUE },
+  { "certificate-path", G_STRUCT_OFFSET (GreengrassParams, certificate_path), TRUE },
+  { "root-path", G_STRUCT_OFFSET (GreengrassParams, root_path), TRUE },
+  { "nucleus-version", G_STRUCT_OFFSET (GreengrassParams, nucleus_version), FALSE },
+};
+
+#define TEXT(params, i) G_STRUCT_MEMBER (char *, (params), texts[(i)].offset)
+
+static void
+free_pin (char *pin)
+{
+  if (pin != NULL)
+    secret_wipe (pin, strlen (pin));
+  g_free (pin);
+}
+
+void
+greengrass_params_free (GreengrassParams *params)
+{
+  if (params == NULL)
+    return;
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_free (TEXT (params, i));
+  free_pin (params->pin);
+  g_free (params);
+}
+
+gboolean
+greengrass_flavour_from_string (const char *text, GreengrassFlavour *out_flavour, GError **error)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (flavours); i++)
+    if (g_str_equal (text, flavours[i].name))
+      {
+        *out_flavour = (GreengrassFlavour)i;
+        return TRUE;
+      }
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "unknown Greengrass flavour '%s': it is one of v1, v2, lite", text);
+  return FALSE;
+}
+
+const char *
+greengrass_get_default_path (GreengrassFlavour flavour)
+{
+  return flavours[flavour].path;
+}
+
+gboolean
+greengrass_needs_pin (GreengrassFlavour flavour)
+{
+  return flavours[flavour].needs_pin;
+}
+
+const char *
+greengrass_get_domain (const char *region)
+{
+  return g_str_has_prefix (region, "cn-") ? "amazonaws.com.cn" : "amazonaws.com";
+}
+
+const char *
+greengrass_get_partition (const char *region)
+{
+  if (g_str_has_prefix (region, "cn-"))
+    return "aws-cn";
+  return g_str_has_prefix (region, "us-gov-") ? "aws-us-gov" : "aws";
+}
+
+static gboolean
+has_control_character (const char *text)
+{
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    if (g_unichar_iscntrl (g_utf8_get_char (p)))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+check_text (const char *name, const char *text, gboolean is_path, GError **error)
+{
+  const char *problem = NULL;
+
+  if (*text == '\0')
+    problem = "is empty";
+  else if (!g_utf8_validate (text, -1, NULL))
+    problem = "is not UTF-8";
+  else if (has_control_character (text))
+    problem = "has a control character";
+  else if (is_path && !g_path_is_absolute (text))
+    problem = "is not an absolute path";
+  if (problem != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "%s %s", name, problem);
+  return problem == NULL;
+}
+
+static gboolean
+check_pin (GreengrassFlavour flavour, const char *pin, GError **error)
+{
+  if (!greengrass_needs_pin (flavour))
+    return TRUE;
+  if (pin == NULL)
+    {
+      g_set_error (
+          error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED,
+          "the configuration of Greengrass %s has the token's PIN in it, and there is none",
+          flavours[flavour].name);
+      return FALSE;
+    }
+  if (!g_utf8_validate (pin, -1, NULL))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "the PIN is not UTF-8: the configuration of Greengrass %s cannot hold it",
+                   flavours[flavour].name);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* The Java nucleus cuts its URIs at `;` and `=` after decoding them, and trims what is left. */
+static gboolean
+check_for_v2 (const GreengrassParams *params, GError **error)
+{
+  g_autofree char *trimmed = NULL;
+
+  if (params->slot == 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "slot is missing");
+      return FALSE;
+    }
+  if (params->key == NULL)
+    return TRUE;
+  trimmed = g_strstrip (g_strdup (params->key));
+  if (strpbrk (params->key, ";=%") == NULL && g_str_equal (trimmed, params->key))
+    return TRUE;
+  g_set_error (
+      error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+      "Greengrass V2 cannot have the key '%s': its label must be without ';', '=' and '%%' and "
+      "without a space at either end",
+      params->key);
+  return FALSE;
+}
+
+static gboolean
+check (GreengrassFlavour flavour, const GreengrassParams *params, GError **error)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      const char *text = TEXT (params, i);
+
+      if (text != NULL && !check_text (texts[i].name, text, texts[i].is_path, error))
+        return FALSE;
+    }
+  if (!check_pin (flavour, params->pin, error))
+    return FALSE;
+  return flavour != GREENGRASS_V2 || check_for_v2 (params, error);
+}
+
+static void
+set_default (char **text, const char *value)
+{
+  if (*text == NULL)
+    *text = g_strdup (value);
+}
+
+/* Debian and its relatives: LIBDIR/pkcs11/libtpm2_pkcs11.so and LIBDIR/engines-3/pkcs11.so. */
+static char *
+guess_engine (const char *module)
+{
+  g_autofree char *module_dir = g_path_get_dirname (module);
+  g_autofree char *libdir = g_path_get_dirname (module_dir);
+
+  return g_build_filename (libdir, "engines-3", "pkcs11.so", NULL);
+}
+
+static void
+complete_endpoints (GreengrassParams *params)
+{
+  const char *domain = greengrass_get_domain (params->region);
+
+  if (params->iot_data_endpoint == NULL)
+    params->iot_data_endpoint =
+        g_strdup_printf ("DATA-PREFIX-ats.iot.%s.%s", params->region, domain);
+  if (params->iot_cred_endpoint == NULL)
+    params->iot_cred_endpoint =
+        g_strdup_printf ("CREDENTIALS-PREFIX.credentials.iot.%s.%s", params->region, domain);
+  if (params->thing_arn == NULL)
+    params->thing_arn = g_strdup_printf ("arn:%s:iot:%s:ACCOUNT-ID:thing/%s",
+                                         greengrass_get_partition (params->region), params->region,
+                                         params->thing_name);
+}
+
+/* A copy of @params with every default. */
+static GreengrassParams *
+complete (GreengrassFlavour flavour, const GreengrassParams *params)
+{
+  GreengrassParams *full = g_new0 (GreengrassParams, 1);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    TEXT (full, i) = g_strdup (TEXT (params, i));
+  full->slot = params->slot;
+  full->rsa = params->rsa;
+  full->pin = g_strdup (params->pin);
+
+  set_default (&full->token, "greengrass");
+  set_default (&full->key, "greenkey");
+  set_default (&full->pkcs11_module, GGTPM_PKCS11_MODULE);
+  if (full->pkcs11_engine == NULL)
+    full->pkcs11_engine = guess_engine (full->pkcs11_module);
+  set_default (&full->thing_name, "THING-NAME");
+  set_default (&full->region, "REGION");
+  set_default (&full->role_alias, "GreengrassV2TokenExchangeRoleAlias");
+  set_default (&full->root_path, flavours[flavour].root_path);
+  set_default (&full->root_ca_path, flavours[flavour].root_ca_path);
+  complete_endpoints (full);
+  return full;
+}
+
+char *
+greengrass_render (GreengrassFlavour flavour, const GreengrassParams *params, GError **error)
+{
+  g_autoptr (GreengrassParams) full = NULL;
+
+  if (!check (flavour, params, error))
+    return NULL;
+  full = complete (flavour, params);
+  switch (flavour)
+    {
+    case GREENGRASS_V1:
+      return v1_render (full, error);
+    case GREENGRASS_V2:
+      return v2_render (full, error);
+    case GREENGRASS_LITE:
+      return lite_render (full, error);
+    default:
+      g_return_val_if_reached (NULL);
+    }
+}
