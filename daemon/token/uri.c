@@ -16,6 +16,9 @@ new_for_token (const char *token)
   P11KitUri *uri = p11_kit_uri_new ();
   CK_TOKEN_INFO *info = p11_kit_uri_get_token_info (uri);
 
+  /* A new URI matches any token. */
+  if (token == NULL)
+    return uri;
   memset (info->label, ' ', sizeof info->label);
   memcpy (info->label, token, MIN (strlen (token), sizeof info->label));
   return uri;
