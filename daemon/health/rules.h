@@ -26,7 +26,10 @@ typedef enum
   HEALTH_DEVICE_IO, /* also: no permission, answers garbage */
 } HealthDevice;
 
-/* All that rules look at. What was not read is marked so: unknown is never taken for good. */
+/*
+ * All that rules look at. What was not read is marked so: unknown is never taken for good. Where a `have_` is FALSE the
+ * values beside it are zeros or the last known.
+ */
 typedef struct
 {
   HealthDevice device;
@@ -35,6 +38,9 @@ typedef struct
   FixedProperties fixed;
   gboolean have_variable;
   VariableProperties variable;
+  gboolean have_test_result;
+  TPM2_RC test_result;  /* 0x101 also when the chip answered any command with it */
+  gint64 testing_since; /* seconds since the epoch: first seen at 0x90a; 0: it is not */
   gboolean have_last_shutdown;
   gboolean last_shutdown_orderly; /* startup_clear.orderly as first read after a TPM reset */
 } HealthFacts;

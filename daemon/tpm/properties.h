@@ -7,7 +7,10 @@
 
 G_BEGIN_DECLS
 
-/* Fixed properties of a TPM (TPM 2.0 Library Part 2, 6.13, group PT_FIXED). Texts are without padding. */
+/*
+ * Fixed properties of a TPM (TPM 2.0 Library Part 2, 6.13, group PT_FIXED). Texts are without padding, and printable
+ * ASCII whatever the chip sent. A property that the chip does not have is zero.
+ */
 typedef struct
 {
   char family[5];
@@ -24,7 +27,7 @@ typedef struct
   TPMA_MEMORY memory;
 } FixedProperties;
 
-/* Variable properties (group PT_VAR) and TPM2_GetTestResult's answer. */
+/* Variable properties (group PT_VAR). */
 typedef struct
 {
   TPMA_PERMANENT permanent;
@@ -33,15 +36,21 @@ typedef struct
   guint32 max_auth_fail;
   guint32 lockout_interval;
   guint32 lockout_recovery;
-  TPM2_RC test_result;
 } VariableProperties;
 
-/* One or two TPM commands (moreData is followed). Errors: rc_check()'s. */
+/* One TPM command, more where the chip answers in parts. Errors: rc_check()'s; TPM_FAILURE for nonsense. */
 gboolean
 properties_read_fixed (Tpm *tpm, FixedProperties *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Two TPM commands. */
+/* As properties_read_fixed(). A chip that leaves out one of them answers nonsense: they are mandatory. */
 gboolean properties_read_variable (Tpm *tpm,
                                    VariableProperties *out,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * One TPM command, TPM2_GetTestResult, which also a chip in failure mode answers (Part 3, 10.4), where the others lie:
+ * to be asked first.
+ * @out: 0: passed; 0x153: tests when a function is first used; 0x90a: under way; 0x101: failed
+ */
+gboolean
+properties_read_test_result (Tpm *tpm, TPM2_RC *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -186,3 +186,16 @@ rc_check (TSS2_RC rc, const char *what, GError **error)
                is_tpm_code (rc) ? "TPM" : "TSS", rc, decoded);
   return FALSE;
 }
+
+TSS2_RC
+rc_from_error (const GError *error)
+{
+  const char *code = NULL;
+
+  if (error == NULL || error->domain != GGTPM_ERROR)
+    return 0;
+  code = g_strrstr (error->message, "(TPM 0x");
+  if (code == NULL)
+    code = g_strrstr (error->message, "(TSS 0x");
+  return code != NULL ? (TSS2_RC)g_ascii_strtoull (code + strlen ("(TPM 0x"), NULL, 16) : 0;
+}

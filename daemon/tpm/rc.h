@@ -27,4 +27,7 @@ TSS2_RC rc_get_base (TSS2_RC rc);
 /* Decoded text; free with g_free(). */
 char *rc_to_string (TSS2_RC rc);
 
+/* The code in the text of an error that rc_check() has set, prefixed or not; 0 where there is none. */
+TSS2_RC rc_from_error (const GError *error);
+
 G_END_DECLS
