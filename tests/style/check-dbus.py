@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""D-Bus XML: well-formed; every interface, method, argument, property and signal documented with @since; a mutating
+method ends in a{sv} options; no property can be written. polkit's actions follow their DTD."""
+
+import os
+import re
+import xml.etree.ElementTree as ElementTree
+
+import tree
+
+POLKIT_DTD = '/usr/share/polkit-1/policyconfig-1.dtd'
+# Methods that change nothing or whose signature is somebody else's.
+WITHOUT_OPTIONS = ('org.ggtpm1.Key.GetCertificate', 'com.intel.tss2.TctiTabrmd.')
+
+
+def comments(text):
+    """Documentation blocks: the name at the top of each, and its text."""
+    found = {}
+    for match in re.finditer(r'<!--\s*([\w.]+):\s*\n(.*?)-->', text, re.S):
+        found.setdefault(match.group(1), []).append(match.group(2))
+    return found
+
+
+def check_block(path, line, name, blocks, args):
+    if not blocks.get(name):
+        tree.complain(path, line, f'{name} has no documentation')
+        return
+    block = blocks[name].pop(0)
+    if not re.search(r'@since: \d+', block):
+        tree.complain(path, line, f'{name} has no @since')
+    for arg in args:
+        if arg is None or not re.search(r'@' + re.escape(arg) + r':', block):
+            tree.complain(path, line, f'{name}: argument {arg} is not documented')
+    for documented in re.findall(r'@(\w+):', block):
+        if documented not in list(args) + ['since', 'short_description']:
+            tree.complain(path, line, f'{name}: there is no argument {documented}')
+
+
+def check_interface(path, text, interface):
+    blocks = comments(text)
+    name = interface.get('name')
+    check_block(path, 1, name, blocks, [])
+    for member in interface:
+        if member.tag not in ('method', 'signal', 'property'):
+            continue
+        line = tree.line_of(text, text.index(f'<{member.tag} name="{member.get("name")}"'))
+        args = member.findall('arg')
+        check_block(path, line, member.get('name'), blocks, [arg.get('name') for arg in args])
+        if member.tag == 'property' and member.get('access') != 'read':
+            tree.complain(path, line, f'{member.get("name")}: properties are not writable')
+        full_name = f'{name}.{member.get("name")}'
+        if member.tag == 'method' and not full_name.startswith(WITHOUT_OPTIONS):
+            inputs = [arg for arg in args if arg.get('direction') != 'out']
+            if not inputs or (inputs[-1].get('name'), inputs[-1].get('type')) != ('options', 'a{sv}'):
+                tree.complain(path, line, f'{full_name} does not end in `a{{sv}} options`')
+
+
+for path in tree.files(r'^dbus/.*\.xml$'):
+    text = tree.read(path)
+    for interface in ElementTree.fromstring(text).findall('interface'):
+        if os.path.basename(path) != interface.get('name') + '.xml':
+            tree.complain(path, 1, 'one interface per file, which has its name')
+        check_interface(path, text, interface)
+
+for path in tree.files(r'\.(xml|policy|policy\.in|conf\.in)$', r'^dbus/.*\.conf'):
+    if not tree.read(path).lstrip().startswith('<'):
+        continue
+    arguments = ['--nonet', '--noout']
+    if '.policy' in path:
+        if not os.path.exists(POLKIT_DTD):
+            print('not installed: ' + POLKIT_DTD)
+            raise SystemExit(77)
+        arguments += ['--dtdvalid', POLKIT_DTD]
+    status, output = tree.output_of('xmllint', *arguments, path)
+    if status != 0 or output != '':
+        for line in output.splitlines():
+            match = re.match(r'(?:\S+):(\d+): (.*)', line)
+            if match:
+                tree.complain(path, match.group(1), match.group(2))
+        if not output:
+            tree.complain(path, 1, 'xmllint fails')
+
+tree.finish()
