@@ -40,7 +40,8 @@ secret_new (const void *data, gsize len)
   if (len > 0)
     memcpy (secret->data, data, len);
   secret->len = len;
-  /* Best effort: beyond RLIMIT_MEMLOCK it stays pageable; LimitCORE=0 and no swap are the unit's and the device's part. */
+  /* Best effort: beyond RLIMIT_MEMLOCK it stays pageable; LimitCORE=0 and no swap are the unit's and the device's
+   * part. */
   mlock (secret->data, len + 1);
   return secret;
 }

@@ -20,9 +20,9 @@ Secret *secret_new_take (void *data, gsize len);
  * hexadecimal: twice as many characters. */
 Secret *secret_new_random_hex (gsize n_bytes, const guint8 *mix, gsize mix_len);
 /*
- * A PIN of SECRET_PIN_LENGTH characters out of `a` to `z` and `2` to `7`, five bits in each, drawn as above. Not longer:
- * pkcs11-provider reads 31 characters of a `pin-source` and libp11 takes 32 out of a URI, both without a word about the
- * rest. tpm2-pkcs11 makes an auth of 128 bits from a PIN, however long that is.
+ * A PIN of SECRET_PIN_LENGTH characters out of `a` to `z` and `2` to `7`, five bits in each, drawn as above. Not
+ * longer: pkcs11-provider reads 31 characters of a `pin-source` and libp11 takes 32 out of a URI, both without a word
+ * about the rest. tpm2-pkcs11 makes an auth of 128 bits from a PIN, however long that is.
  */
 #define SECRET_PIN_LENGTH 30
 Secret *secret_new_random_pin (const guint8 *mix, gsize mix_len);

@@ -22,8 +22,8 @@ Jobs *jobs_new (GDBusObjectManagerServer *objects, Gate *gate);
 void jobs_free (Jobs *jobs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Jobs, jobs_free)
 
-/* A new job in state `queued`, owned by @jobs until it has finished and JOBS_KEEP_S have passed. @sender: who may cancel
- * it without rights. Errors: GGTPM_ERROR_BUSY. */
+/* A new job in state `queued`, owned by @jobs until it has finished and JOBS_KEEP_S have passed. @sender: who may
+ * cancel it without rights. Errors: GGTPM_ERROR_BUSY. */
 Job *jobs_add (Jobs *jobs, const char *operation, const char *sender, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 

@@ -20,7 +20,8 @@ G_BEGIN_DECLS
  */
 typedef struct _Service Service;
 
-/* All borrowed, must outlive it. @token_lane: the one thread that may use @tokens. @lost: called when the name or the connection is lost. */
+/* All borrowed, must outlive it. @token_lane: the one thread that may use @tokens. @lost: called when the name or the
+ * connection is lost. */
 Service *service_new (GDBusConnection *connection,
                       const Config *config,
                       Tokens *tokens,

@@ -16,7 +16,8 @@ char *v1_render (const GreengrassParams *params, GError **error) G_GNUC_WARN_UNU
 char *v2_render (const GreengrassParams *params, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *lite_render (const GreengrassParams *params, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Parts of AWS names that depend on the region: `amazonaws.com` or `amazonaws.com.cn`; `aws`, `aws-cn`, `aws-us-gov`. */
+/* Parts of AWS names that depend on the region: `amazonaws.com` or `amazonaws.com.cn`; `aws`, `aws-cn`,
+ * `aws-us-gov`. */
 const char *greengrass_get_domain (const char *region);
 const char *greengrass_get_partition (const char *region);
 

@@ -8,8 +8,8 @@
 G_BEGIN_DECLS
 
 /*
- * How `ggtpmctl config write` knows that a file is ours. JSON has no comments and an extended attribute does not survive
- * a copy, so every flavour has the same mark: a stamp beside the file, `.config.json.ggtpmd` for `config.json`
+ * How `ggtpmctl config write` knows that a file is ours. JSON has no comments and an extended attribute does not
+ * survive a copy, so every flavour has the same mark: a stamp beside the file, `.config.json.ggtpmd` for `config.json`
  * (GGTPM_STAMP_SUFFIX of dbus/names.h), with the file's mode, owner and group. It holds SHA-256 sums of whole files,
  * lower-case hexadecimal, one a line. A file is ours if its own sum is among them: one edited by hand is not ours any
  * more. The stamp of the new file is written before the file, together with the old sum, and again without the old one

@@ -6,8 +6,8 @@
 #include "yaml-writer.h"
 
 /*
- * config.yaml of nucleus lite, 2.5 or later, which opens `pkcs11:` URIs with OpenSSL's store and pkcs11-provider. The PIN
- * stays in its own file: `pin-source`.
+ * config.yaml of nucleus lite, 2.5 or later, which opens `pkcs11:` URIs with OpenSSL's store and pkcs11-provider. The
+ * PIN stays in its own file: `pin-source`.
  */
 static const char comment[] =
     "# Written by ggtpmd (ggtpmctl config write lite). Do not edit: run that again instead.\n"

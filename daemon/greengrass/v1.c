@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * config.json of Greengrass V1 in the spelling of AWS' developer guide, "AWS IoT Greengrass core configuration file" and
- * "Hardware security integration". JSON has no comments, so there is nothing in it but what Greengrass knows.
+ * config.json of Greengrass V1 in the spelling of AWS' developer guide, "AWS IoT Greengrass core configuration file"
+ * and "Hardware security integration". JSON has no comments, so there is nothing in it but what Greengrass knows.
  */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_object, json_object_put)
 

@@ -25,8 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StepsResult, steps_result_free)
 
 /*
  * Compares what is with @plan and does what is missing, resuming from the journal: primary, token, PINs, key, CSR. An
- * operation of the token lane. After a kill, a power cut or a full disk at any point there is no half token, and another
- * call completes it. Nothing is made or written when nothing is missing.
+ * operation of the token lane. After a kill, a power cut or a full disk at any point there is no half token, and
+ * another call completes it. Nothing is made or written when nothing is missing.
  * Errors: GGTPM_ERROR_EXISTS and the like; those of tokens.h.
  */
 StepsResult *steps_run (Tokens *tokens,

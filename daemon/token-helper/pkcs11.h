@@ -41,8 +41,8 @@ char *pkcs11_trim (const CK_UTF8CHAR *field, gsize len);
 gboolean pkcs11_open (Pkcs11 *self, CK_SLOT_ID slot, CK_SESSION_HANDLE *out_session, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 /*
- * The session of @token with the user logged in. A PIN that has been accepted is remembered (as a keyed hash) and costs no
- * second login; any other one logs the user out first and is tried, once.
+ * The session of @token with the user logged in. A PIN that has been accepted is remembered (as a keyed hash) and costs
+ * no second login; any other one logs the user out first and is tried, once.
  */
 gboolean pkcs11_login (Pkcs11 *self,
                        const char *token,

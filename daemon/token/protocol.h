@@ -8,10 +8,10 @@
 G_BEGIN_DECLS
 
 /*
- * The protocol between ggtpmd and ggtpm-token-helper: JSON, one object a line, on the helper's standard input and output;
- * one request at a time, answered in order. Bytes are lower-case hexadecimal. The helper reads the store that
- * TPM2_PKCS11_STORE names at its first request (and makes the tables in an empty directory), and what others write later
- * only after a new start. It ends at the end of its input. A member that a job does not have is refused.
+ * The protocol between ggtpmd and ggtpm-token-helper: JSON, one object a line, on the helper's standard input and
+ * output; one request at a time, answered in order. Bytes are lower-case hexadecimal. The helper reads the store that
+ * TPM2_PKCS11_STORE names at its first request (and makes the tables in an empty directory), and what others write
+ * later only after a new start. It ends at the end of its input. A member that a job does not have is refused.
  *
  *   request   { "job": JOB, ... }
  *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT }

@@ -47,7 +47,8 @@ typedef enum
   STORE_PIN_SO,   /* pins/LABEL.so 0600 */
 } StorePin;
 
-/* Path of a PIN file, whether it exists or not; free with g_free(). The label is encoded as sd_bus_path_encode() does. */
+/* Path of a PIN file, whether it exists or not; free with g_free(). The label is encoded as sd_bus_path_encode()
+ * does. */
 char *store_get_pin_path (Store *store, const char *token, StorePin kind);
 /* NULL without error if there is none. */
 Secret *store_load_pin (Store *store, const char *token, StorePin kind, GError **error)

@@ -10,7 +10,8 @@ G_BEGIN_DECLS
 
 /*
  * The one place where a TSS2_RC becomes a GError: FALSE and GGTPM_ERROR by the table in rc.c unless @rc is success.
- * The text is `WHAT: what it means and what to do (TPM 0x%08x: DECODED)`; `TSS` for codes of the software above the chip.
+ * The text is `WHAT: what it means and what to do (TPM 0x%08x: DECODED)`; `TSS` for codes of the software above the
+ * chip.
  * @what: what was being done, such as `reading the lockout counter`
  */
 gboolean rc_check (TSS2_RC rc, const char *what, GError **error) G_GNUC_WARN_UNUSED_RESULT;

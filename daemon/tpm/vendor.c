@@ -4,9 +4,10 @@
 #include "vendor.h"
 
 /*
- * Infineon's words (confirmed by SLM 9670 "13.11.4555.0", SLB 9670 "7.85.4555.2", SLB 9665 "5.0.1089.2"): FIRMWARE_VERSION_1
- * is major << 16 | minor; of FIRMWARE_VERSION_2 the first byte is reserved, the next two are the build, and the last is
- * 0 for a Common Criteria certified build and 2 for another. eltt2 decodes every vendor's words like that.
+ * Infineon's words (confirmed by SLM 9670 "13.11.4555.0", SLB 9670 "7.85.4555.2", SLB 9665 "5.0.1089.2"):
+ * FIRMWARE_VERSION_1 is major << 16 | minor; of FIRMWARE_VERSION_2 the first byte is reserved, the next two are the
+ * build, and the last is 0 for a Common Criteria certified build and 2 for another. eltt2 decodes every vendor's words
+ * like that.
  */
 static char *
 format_infineon (guint32 firmware_1, guint32 firmware_2)

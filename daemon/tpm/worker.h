@@ -8,8 +8,8 @@
 G_BEGIN_DECLS
 
 /*
- * Worker: runs operations away from the main thread: a bounded pool of threads, each with a Tpm of its own. An operation
- * is a plain function; properties and objects change only on the main thread, in the callback.
+ * Worker: runs operations away from the main thread: a bounded pool of threads, each with a Tpm of its own. An
+ * operation is a plain function; properties and objects change only on the main thread, in the callback.
  */
 typedef struct _Worker Worker;
 

@@ -19,7 +19,7 @@ CALLS = {
     r'\b(setenv|putenv|g_setenv|unsetenv|g_unsetenv)\s*\(': 'the environment is shared by all threads',
     r'\bvolatile\b': 'no way to share between threads',
     r'\bsignal\s*\(': 'g_unix_signal_add() or sigaction()',
-    r'\bg_(error|abort)\s*\(|\babort\s*\(': 'errors are returned',
+    r'\b(g_abort|abort)\s*\(': 'errors are returned',
     r'\bENGINE_\w+\s*\(': 'deprecated since OpenSSL 3.0',
 }
 # exit() is for the main files; tests may wait and set what they like.

@@ -80,7 +80,9 @@ def check_ours(path, line, name, edges):
         return
     if '..' in name.split('/'):
         tree.complain(path, line, f'{name}: from the root or from its own folder')
-    if target not in GENERATED and stem(target) != stem(path):
+    # A header without a .c is part of those who implement it: it makes no module of its own.
+    is_module = path.endswith('.h') or os.path.exists(os.path.join(tree.root, stem(target) + '.c'))
+    if target not in GENERATED and stem(target) != stem(path) and is_module:
         edges.setdefault(stem(path), {})[stem(target)] = (path, line)
     if target == 'build-config.h' or folder(target) == folder(path):
         return

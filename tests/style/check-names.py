@@ -33,6 +33,11 @@ def prefixes(path, text):
         found.add(snake(name) + '_')
     for name in re.findall(r'G_DECLARE_\w+_TYPE\s*\(\s*(\w+)', text):
         found.add(snake(name) + '_')
+    # A header without a .c of its own tells the others of its folder what they may call.
+    if not os.path.exists(os.path.join(tree.root, path[:-2] + '.c')):
+        for name in os.listdir(os.path.join(tree.root, os.path.dirname(path))):
+            if name.endswith('.c'):
+                found.add(name[:-2].replace('-', '_') + '_')
     if path.startswith(LEAVES_THE_PROCESS):
         found.add('ggtpm_' + stem + '_')
     return tuple(found) + tuple(EXCEPTIONS.get(path, ()))
