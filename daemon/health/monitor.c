@@ -1,0 +1,536 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "monitor.h"
+
+#include "common/log.h"
+#include "dbus/error.h"
+#include "lockout.h"
+#include "reading.h"
+
+#define HEAL_INTERVAL_US   (G_GINT64_CONSTANT (3600) * G_USEC_PER_SEC)
+#define FIRST_RETRY_S      1
+#define TESTING_INTERVAL_S 10
+
+/* Who waits for a reading: a method call (task) or the start of the service (ready). */
+typedef struct
+{
+  GTask *task;
+  gboolean is_reset; /* the task wants to know about the lockout reset */
+  GSourceFunc ready;
+  gpointer user_data;
+} Waiter;
+
+/* Readings to come are merged into one. */
+typedef struct
+{
+  gboolean wanted;
+  gboolean fixed;         /* fixed properties too */
+  gboolean tpm_was_reset; /* the first since the chip has lost what was in it */
+  gboolean reset_lockout; /* a person wants it */
+  GPtrArray *waiters;     /* of Waiter */
+} Request;
+
+struct _Monitor
+{
+  GObject parent_instance;
+
+  const Config *config;
+  Worker *worker;
+  GCancellable *cancellable;
+
+  HealthDevice broker_device;
+  guint
+      device_generation; /* of the last monitor_set_device(): what was begun before it tells nothing now */
+
+  HealthFacts facts;
+  HealthState state;
+  GPtrArray *issues;
+  gint64 last_check;
+
+  Request running;
+  guint running_generation;
+  Request next;
+  guint timer;
+  guint retry_s; /* after a reading that failed; 0: the last one did not */
+
+  LockoutRecord record;
+  gboolean
+      heal_wanted; /* a counter above 0 that was there when the chip came up is not somebody's wrong PIN of now */
+  gint64 last_heal_us; /* monotonic; 0: never */
+};
+
+G_DEFINE_TYPE (Monitor, monitor, G_TYPE_OBJECT)
+
+enum
+{
+  SIGNAL_CHANGED,
+  SIGNAL_STATE_CHANGED,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static void start_reading (Monitor *monitor);
+
+static gint64
+now_s (void)
+{
+  return g_get_real_time () / G_USEC_PER_SEC;
+}
+
+static void
+waiter_free (gpointer data)
+{
+  Waiter *waiter = data;
+
+  g_clear_object (&waiter->task);
+  g_free (waiter);
+}
+
+static void
+request_init (Request *request)
+{
+  *request = (Request){ .waiters = g_ptr_array_new_with_free_func (waiter_free) };
+}
+
+static gboolean
+same_text (GPtrArray *issues, GPtrArray *others)
+{
+  if (issues->len != others->len)
+    return FALSE;
+  for (guint i = 0; i < issues->len; i++)
+    {
+      const HealthIssue *a = g_ptr_array_index (issues, i);
+      const HealthIssue *b = g_ptr_array_index (others, i);
+
+      if (a->id != b->id || a->severity != b->severity || !g_str_equal (a->text, b->text))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static char *
+list_ids (GPtrArray *issues)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < issues->len; i++)
+    {
+      const HealthIssue *issue = g_ptr_array_index (issues, i);
+
+      g_string_append_printf (text, "%s%s", i == 0 ? "" : ", ", issue->id);
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* Applies the rules to the facts and tells who listens. @before: copy of the facts as they were, may differ or not */
+static void
+update (Monitor *monitor, const HealthFacts *before)
+{
+  g_autoptr (GPtrArray) old_issues = g_steal_pointer (&monitor->issues);
+  HealthState old_state = monitor->state;
+
+  monitor->issues = rules_evaluate (&monitor->facts, now_s (), old_issues);
+  monitor->state = rules_get_state (&monitor->facts, monitor->issues);
+
+  /* The reason is in the issue's text. */
+  if (before->device != monitor->facts.device || before->have_fixed != monitor->facts.have_fixed ||
+      before->have_variable != monitor->facts.have_variable ||
+      before->have_test_result != monitor->facts.have_test_result ||
+      before->test_result != monitor->facts.test_result ||
+      before->have_last_shutdown != monitor->facts.have_last_shutdown ||
+      before->last_shutdown_orderly != monitor->facts.last_shutdown_orderly ||
+      memcmp (&before->fixed, &monitor->facts.fixed, sizeof (before->fixed)) != 0 ||
+      memcmp (&before->variable, &monitor->facts.variable, sizeof (before->variable)) != 0 ||
+      !same_text (old_issues, monitor->issues) || old_state != monitor->state)
+    g_signal_emit (monitor, signals[SIGNAL_CHANGED], 0);
+  if (old_state != monitor->state)
+    {
+      g_autofree char *ids = list_ids (monitor->issues);
+
+      log_event (LOG_EVENT_STATE_CHANGED, "health: %s, was %s%s%s",
+                 health_state_to_string (monitor->state), health_state_to_string (old_state),
+                 *ids != '\0' ? ": " : "", ids);
+      g_signal_emit (monitor, signals[SIGNAL_STATE_CHANGED], 0, (guint)old_state,
+                     (guint)monitor->state);
+    }
+}
+
+static void
+set_facts_device (Monitor *monitor, HealthDevice device, const char *reason)
+{
+  g_autofree char *old = g_steal_pointer (&monitor->facts.device_reason);
+
+  monitor->facts.device = device;
+  monitor->facts.device_reason = g_strdup (reason);
+}
+
+/* What is not known to be so now is not known. What the chip is (fixed) stays: the values are those last read. */
+static void
+forget_values (Monitor *monitor)
+{
+  monitor->facts.have_variable = FALSE;
+  monitor->facts.have_test_result = FALSE;
+  monitor->facts.testing_since = 0;
+}
+
+static void
+take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
+{
+  HealthFacts *facts = &monitor->facts;
+
+  set_facts_device (monitor, HEALTH_DEVICE_OK, NULL);
+  if (reading->have_fixed)
+    {
+      facts->have_fixed = TRUE;
+      facts->fixed = reading->fixed;
+    }
+  facts->have_variable = reading->have_variable;
+  if (reading->have_variable)
+    facts->variable = reading->variable;
+  if (reading->have_variable && (tpm_was_reset || !facts->have_last_shutdown))
+    {
+      facts->have_last_shutdown = TRUE;
+      facts->last_shutdown_orderly =
+          (reading->variable.startup_clear & TPMA_STARTUP_CLEAR_ORDERLY) != 0;
+    }
+  facts->have_test_result = TRUE;
+  facts->test_result = reading->test_result;
+  if (reading->test_result != TPM2_RC_TESTING)
+    facts->testing_since = 0;
+  else if (facts->testing_since == 0)
+    facts->testing_since = now_s ();
+  monitor->last_check = now_s ();
+  monitor->retry_s = 0;
+}
+
+/* A full queue or a busy chip tells nothing about it: the old values stay, the next poll asks again. */
+static void
+take_failure (Monitor *monitor, const GError *error)
+{
+  monitor->retry_s = MAX (FIRST_RETRY_S, monitor->retry_s * 2);
+  if (g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_BUSY) ||
+      g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_NO_RESOURCES) ||
+      g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED))
+    return;
+  forget_values (monitor);
+  set_facts_device (monitor, HEALTH_DEVICE_IO, error->message);
+}
+
+static void
+take_heal_outcome (Monitor *monitor, const Reading *reading, const Request *request)
+{
+  gboolean is_told = request->reset_lockout; /* to who asked for it */
+
+  monitor->record = reading->record;
+  if (reading->reset_sent)
+    monitor->last_heal_us = g_get_monotonic_time ();
+  if (reading->have_variable && reading->variable.lockout_counter == 0)
+    monitor->heal_wanted = FALSE;
+  if (reading->was_reset)
+    log_event (LOG_EVENT_LOCKOUT_RESET, "lockout counter reset, it was %u of %u",
+               reading->counter_before, reading->variable.max_auth_fail);
+  else if (reading->reset_error != NULL && !is_told &&
+           (reading->reset_sent || request->tpm_was_reset))
+    g_warning ("healing the lockout counter: %s", reading->reset_error->message);
+}
+
+static gboolean
+on_timer (gpointer data)
+{
+  Monitor *monitor = data;
+
+  monitor->timer = 0;
+  monitor->next.wanted = TRUE;
+  start_reading (monitor);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+schedule (Monitor *monitor)
+{
+  guint seconds = monitor->config->poll_interval_s;
+
+  g_clear_handle_id (&monitor->timer, g_source_remove);
+  if (seconds == 0 || monitor->broker_device != HEALTH_DEVICE_OK)
+    return;
+  if (monitor->retry_s != 0)
+    seconds = MIN (seconds, monitor->retry_s);
+  else if (monitor->facts.testing_since != 0)
+    seconds = MIN (seconds, TESTING_INTERVAL_S);
+  monitor->timer = g_timeout_add_seconds (seconds, on_timer, monitor);
+}
+
+static void
+answer_waiter (Waiter *waiter, const Reading *reading, const GError *error)
+{
+  if (waiter->ready != NULL)
+    waiter->ready (waiter->user_data);
+  if (waiter->task == NULL)
+    return;
+  if (error != NULL)
+    g_task_return_error (waiter->task, g_error_copy (error));
+  else if (waiter->is_reset && reading->reset_error != NULL)
+    g_task_return_error (waiter->task, g_error_copy (reading->reset_error));
+  else
+    g_task_return_boolean (waiter->task, TRUE);
+}
+
+static void
+take_reading (Monitor *monitor, const Request *request, const Reading *reading, const GError *error)
+{
+  HealthFacts before = monitor->facts;
+
+  if (reading != NULL)
+    take_heal_outcome (monitor, reading, request);
+  if (monitor->running_generation == monitor->device_generation &&
+      monitor->broker_device == HEALTH_DEVICE_OK)
+    {
+      if (reading != NULL)
+        take_values (monitor, reading, request->tpm_was_reset);
+      else
+        take_failure (monitor, error);
+      update (monitor, &before);
+    }
+}
+
+static void
+reading_done (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Monitor) monitor = g_weak_ref_get (data);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Reading) reading = worker_run_finish (result, &error);
+  Request request;
+
+  g_weak_ref_clear (data);
+  g_free (data);
+  if (monitor == NULL)
+    return;
+
+  request = monitor->running;
+  request_init (&monitor->running);
+  take_reading (monitor, &request, reading, error);
+  for (guint i = 0; i < request.waiters->len; i++)
+    answer_waiter (request.waiters->pdata[i], reading, error);
+  g_ptr_array_unref (request.waiters);
+
+  schedule (monitor);
+  start_reading (monitor);
+}
+
+static gboolean
+is_heal_due (Monitor *monitor)
+{
+  return monitor->heal_wanted && monitor->config->reset_lockout &&
+         (monitor->last_heal_us == 0 ||
+          g_get_monotonic_time () - monitor->last_heal_us >= HEAL_INTERVAL_US);
+}
+
+/* One reading at a time; what is wanted meanwhile is in monitor->next. */
+static void
+start_reading (Monitor *monitor)
+{
+  ReadingArgs *args;
+  GWeakRef *weak;
+
+  if (monitor->running.wanted || !monitor->next.wanted)
+    return;
+
+  g_ptr_array_unref (monitor->running.waiters);
+  monitor->running = monitor->next;
+  monitor->running_generation = monitor->device_generation;
+  request_init (&monitor->next);
+
+  args = g_new0 (ReadingArgs, 1);
+  args->want_fixed = monitor->running.fixed || !monitor->facts.have_fixed;
+  args->reset_lockout = monitor->running.reset_lockout || is_heal_due (monitor);
+  args->tpm_was_reset = monitor->running.tpm_was_reset;
+  args->record = monitor->record;
+  args->state_dir = g_strdup (monitor->config->state_dir);
+  args->now = now_s ();
+  weak = g_new0 (GWeakRef, 1);
+  g_weak_ref_init (weak, monitor);
+  worker_run_async (monitor->worker, op_read, args, (GDestroyNotify)reading_args_free,
+                    (GDestroyNotify)reading_free, monitor->cancellable, reading_done, weak);
+}
+
+void
+monitor_set_device (Monitor *monitor,
+                    HealthDevice device,
+                    const char *reason,
+                    gboolean tpm_was_reset,
+                    GSourceFunc ready,
+                    gpointer user_data)
+{
+  HealthFacts before;
+
+  g_return_if_fail (G_TYPE_CHECK_INSTANCE_TYPE (monitor, TYPE_MONITOR));
+
+  monitor->broker_device = device;
+  monitor->device_generation++;
+  monitor->retry_s = 0;
+  if (device == HEALTH_DEVICE_OK)
+    {
+      Waiter *waiter = g_new0 (Waiter, 1);
+
+      waiter->ready = ready;
+      waiter->user_data = user_data;
+      g_ptr_array_add (monitor->next.waiters, waiter);
+      monitor->next.wanted = TRUE;
+      monitor->next.fixed = TRUE;
+      monitor->next.tpm_was_reset |= tpm_was_reset;
+      monitor->heal_wanted |= tpm_was_reset;
+      start_reading (monitor);
+      return;
+    }
+
+  before = monitor->facts;
+  forget_values (monitor);
+  set_facts_device (monitor, device, reason);
+  schedule (monitor);
+  update (monitor, &before);
+  if (ready != NULL)
+    ready (user_data);
+}
+
+/* A reading that runs already serves a check too if it reads all that a check does. */
+static void
+wait_for_reading (Monitor *monitor, GTask *task, gboolean is_reset)
+{
+  gboolean join = monitor->running.wanted && monitor->running.fixed && !is_reset &&
+                  monitor->running_generation == monitor->device_generation;
+  Request *request = join ? &monitor->running : &monitor->next;
+  Waiter *waiter;
+
+  if (monitor->broker_device != HEALTH_DEVICE_OK)
+    {
+      g_task_return_new_error (
+          task, GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE, "the TPM cannot be used: %s",
+          monitor->facts.device_reason != NULL ? monitor->facts.device_reason : "not opened yet");
+      g_object_unref (task);
+      return;
+    }
+  waiter = g_new0 (Waiter, 1);
+  waiter->task = task;
+  waiter->is_reset = is_reset;
+  g_ptr_array_add (request->waiters, waiter);
+  request->wanted = TRUE;
+  request->fixed = TRUE;
+  request->reset_lockout |= is_reset;
+  start_reading (monitor);
+}
+
+void
+monitor_check_async (Monitor *monitor,
+                     GCancellable *cancellable,
+                     GAsyncReadyCallback callback,
+                     gpointer user_data)
+{
+  GTask *task = g_task_new (monitor, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, monitor_check_async);
+  wait_for_reading (monitor, task, FALSE);
+}
+
+gboolean
+monitor_check_finish (GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_async_result_is_tagged (result, monitor_check_async), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+void
+monitor_reset_lockout_async (Monitor *monitor,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data)
+{
+  GTask *task = g_task_new (monitor, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, monitor_reset_lockout_async);
+  wait_for_reading (monitor, task, TRUE);
+}
+
+gboolean
+monitor_reset_lockout_finish (GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_async_result_is_tagged (result, monitor_reset_lockout_async), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+const HealthFacts *
+monitor_get_facts (Monitor *monitor)
+{
+  return &monitor->facts;
+}
+
+HealthState
+monitor_get_state (Monitor *monitor)
+{
+  return monitor->state;
+}
+
+GPtrArray *
+monitor_get_issues (Monitor *monitor)
+{
+  return monitor->issues;
+}
+
+gint64
+monitor_get_last_check (Monitor *monitor)
+{
+  return monitor->last_check;
+}
+
+Monitor *
+monitor_new (const Config *config, Worker *worker)
+{
+  g_autoptr (GError) error = NULL;
+  Monitor *monitor = g_object_new (TYPE_MONITOR, NULL);
+
+  monitor->config = config;
+  monitor->worker = worker;
+  if (!lockout_record_load (config->state_dir, &monitor->record, &error))
+    g_warning ("what is known of refused lockout resets cannot be read: %s", error->message);
+  return monitor;
+}
+
+static void
+monitor_init (Monitor *monitor)
+{
+  monitor->cancellable = g_cancellable_new ();
+  monitor->issues = g_ptr_array_new_with_free_func ((GDestroyNotify)health_issue_free);
+  request_init (&monitor->running);
+  request_init (&monitor->next);
+}
+
+static void
+monitor_finalize (GObject *object)
+{
+  Monitor *monitor = (Monitor *)object;
+
+  g_cancellable_cancel (monitor->cancellable);
+  g_clear_object (&monitor->cancellable);
+  g_clear_handle_id (&monitor->timer, g_source_remove);
+  /* A task holds a reference to us: there is none left, only `ready` callbacks whose owner is going too. */
+  g_clear_pointer (&monitor->running.waiters, g_ptr_array_unref);
+  g_clear_pointer (&monitor->next.waiters, g_ptr_array_unref);
+  g_clear_pointer (&monitor->issues, g_ptr_array_unref);
+  g_clear_pointer (&monitor->facts.device_reason, g_free);
+  G_OBJECT_CLASS (monitor_parent_class)->finalize (object);
+}
+
+static void
+monitor_class_init (MonitorClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = monitor_finalize;
+
+  signals[SIGNAL_CHANGED] = g_signal_new ("changed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                          NULL, G_TYPE_NONE, 0);
+  signals[SIGNAL_STATE_CHANGED] =
+      g_signal_new ("state-changed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_UINT);
+}

@@ -1,0 +1,91 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "reading.h"
+
+#include "dbus/error.h"
+#include "tpm/rc.h"
+
+void
+reading_args_free (ReadingArgs *args)
+{
+  g_free (args->state_dir);
+  g_free (args);
+}
+
+void
+reading_free (Reading *reading)
+{
+  if (reading == NULL)
+    return;
+  g_clear_error (&reading->reset_error);
+  g_free (reading);
+}
+
+/* In this order: in failure mode only the first tells the truth. */
+static gboolean
+read_all (Tpm *tpm, gboolean want_fixed, Reading *reading, GError **error)
+{
+  if (!properties_read_test_result (tpm, &reading->test_result, error))
+    return FALSE;
+  if (reading->test_result == TPM2_RC_FAILURE)
+    return TRUE;
+  if (want_fixed)
+    {
+      if (!properties_read_fixed (tpm, &reading->fixed, error))
+        return FALSE;
+      reading->have_fixed = TRUE;
+    }
+  if (!properties_read_variable (tpm, &reading->variable, error))
+    return FALSE;
+  reading->have_variable = TRUE;
+  return TRUE;
+}
+
+static void
+reset_lockout (Tpm *tpm, const ReadingArgs *args, Reading *reading)
+{
+  VariableProperties *variable = &reading->variable;
+
+  lockout_forget_if_moot (args->state_dir, variable, &reading->record);
+  if (!lockout_may_reset (&reading->record, variable, args->now, args->tpm_was_reset,
+                          &reading->reset_error))
+    return;
+  reading->reset_sent = TRUE;
+  reading->counter_before = variable->lockout_counter;
+  reading->was_reset = lockout_reset (tpm, args->state_dir, variable, args->now, &reading->record,
+                                      &reading->reset_error);
+}
+
+gpointer
+op_read (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  const ReadingArgs *args = data;
+  g_autoptr (Reading) reading = g_new0 (Reading, 1);
+  g_autoptr (GError) local_error = NULL;
+  gboolean ok;
+
+  reading->record = args->record;
+  ok = read_all (tpm, args->want_fixed, reading, &local_error);
+  if (ok && reading->have_variable && args->reset_lockout && reading->variable.lockout_counter > 0)
+    {
+      reset_lockout (tpm, args, reading);
+      if (reading->was_reset)
+        ok = properties_read_variable (tpm, &reading->variable, &local_error);
+    }
+  if (!ok && rc_from_error (local_error) == TPM2_RC_FAILURE)
+    {
+      reading->have_variable = FALSE;
+      reading->test_result = TPM2_RC_FAILURE;
+      ok = TRUE;
+    }
+  if (ok && reading->test_result == TPM2_RC_FAILURE && args->reset_lockout)
+    {
+      g_clear_error (&reading->reset_error);
+      (void)!rc_check (TPM2_RC_FAILURE, "resetting the lockout counter", &reading->reset_error);
+    }
+  if (ok)
+    return g_steal_pointer (&reading);
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}

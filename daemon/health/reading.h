@@ -1,0 +1,47 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "lockout.h"
+#include "tpm/worker.h"
+
+G_BEGIN_DECLS
+
+/* Reading: what one look at the chip has told, with the healing that belongs to it. For monitor.c. */
+typedef struct
+{
+  gboolean want_fixed;
+  gboolean reset_lockout; /* if the counter is above 0 and lockout_may_reset() */
+  gboolean tpm_was_reset;
+  LockoutRecord record;
+  char *state_dir;
+  gint64 now; /* seconds since the epoch */
+} ReadingArgs;
+
+typedef struct
+{
+  gboolean have_fixed;
+  FixedProperties fixed;
+  gboolean have_variable; /* FALSE only in failure mode */
+  VariableProperties variable;
+  TPM2_RC test_result;
+
+  LockoutRecord record;
+  gboolean reset_sent;
+  gboolean was_reset;
+  guint32 counter_before;
+  GError *reset_error; /* why a reset that was wanted and needed is not done */
+} Reading;
+
+void reading_args_free (ReadingArgs *args);
+void reading_free (Reading *reading);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
+
+/*
+ * A WorkerOperation: ReadingArgs to Reading. Two TPM commands; one more for the fixed properties, two more for a reset.
+ * A chip in failure mode is a result (test_result), not an error. Errors: rc_check()'s.
+ */
+gpointer op_read (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);
+
+G_END_DECLS
