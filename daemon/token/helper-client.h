@@ -30,9 +30,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)
 /*
  * @request: consumed; the PINs in it are wiped
  * @cancellable: kills the helper; as does @timeout_s
- * Returns the answer, the caller's. Errors: the answer's, with what the library wrote of the reason; GGTPM_ERROR_CANCELLED,
- * GGTPM_ERROR_TIMEOUT, GGTPM_ERROR_FAILED when the helper died. After any of the last three only helper_client_free() is
- * useful.
+ * Returns the answer, the caller's. Errors: the answer's, with what the library wrote of the reason;
+ * GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT, GGTPM_ERROR_FAILED when the helper died. After any of the last three only
+ * helper_client_free() is useful.
  */
 json_object *helper_client_call (HelperClient *client,
                                  json_object *request,

@@ -9,7 +9,8 @@
 G_BEGIN_DECLS
 
 /*
- * The jobs of token/protocol.h as functions, and what needs two of them. Each blocks; errors are helper_client_call()'s.
+ * The jobs of token/protocol.h as functions, and what needs two of them. Each blocks; errors are those of
+ * helper_client_call().
  * @mechanism, @algorithm: PROTOCOL_*; @hash: `sha256`, `sha384`, `sha512`
  */
 

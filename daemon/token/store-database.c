@@ -126,8 +126,8 @@ store_database_check (sqlite3 *database, GError **error)
 /* ---- primaries ---- */
 
 /*
- * The value of `esys-tr` in a pobject's config, which is YAML written by the library or by tpm2_ptool: the first long run
- * of hexadecimal digits behind the key.
+ * The value of `esys-tr` in a pobject's config, which is YAML written by the library or by tpm2_ptool: the first long
+ * run of hexadecimal digits behind the key.
  */
 static GBytes *
 parse_esys_tr (const char *config)

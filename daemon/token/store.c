@@ -1,11 +1,12 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-#include "store-private.h"
+#include "store.h"
 
 #include "build-config.h"
 #include "common/atomic-file.h"
 #include "dbus/error.h"
+#include "token/store-private.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
