@@ -6,8 +6,6 @@
 #include <gio/gio.h>
 
 #include "broker/broker.h"
-#include "bus/gate.h"
-#include "bus/jobs.h"
 #include "common/config.h"
 #include "health/monitor.h"
 #include "token/tokens.h"
@@ -16,12 +14,17 @@
 G_BEGIN_DECLS
 
 /*
- * Service: the objects on the bus. Takes what main.c has made, exports everything, owns the name last.
+ * Service: the objects on the bus. Takes what main.c has made, exports everything, owns the name last: when the chip's
+ * state is known and the tokens are listed, or there is no chip, or SERVICE_NAME_WAIT_S have passed.
  */
+#define SERVICE_NAME_WAIT_S 10
+
 typedef struct _Service Service;
 
-/* All borrowed, must outlive it. @token_lane: the one thread that may use @tokens. @lost: called when the name or the
- * connection is lost. */
+/*
+ * All borrowed, must outlive it. @token_lane: the one thread that may use @tokens. @ready: called once, when the name is
+ * owned. @lost: called when the name is somebody else's, or it or the connection is lost.
+ */
 Service *service_new (GDBusConnection *connection,
                       const Config *config,
                       Tokens *tokens,
@@ -35,8 +38,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Service, service_free)
 
 /* Manager.State and StateReason. */
 void service_set_broker_state (Service *service, BrokerState state, const char *reason);
-
-/* The only way a method ends in an error: converts it (ggtpm_error_convert()), logs it once, answers, frees @error. */
-void service_return_error (GDBusMethodInvocation *invocation, GError *error);
 
 G_END_DECLS

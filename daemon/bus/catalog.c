@@ -1,0 +1,256 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "catalog.h"
+
+#include "bus/object-path.h"
+#include "bus/reply.h"
+#include "bus/token-object.h"
+#include "provision/steps.h"
+#include "token/store.h"
+
+/* Another tool changes the database many times in a row. */
+#define SETTLE_MS 200
+
+struct _Catalog
+{
+  const Context *context;
+  CatalogListed listed;
+  gpointer user_data;
+  GHashTable *tokens; /* path -> TokenObject */
+  GFileMonitor *monitor;
+  char *database; /* its base name */
+  char *stamp;    /* of the database as listed last; NULL: never */
+  guint settle_id;
+  gboolean listing;
+  gboolean again;
+  GQueue waiting; /* of Waiter: for the next listing */
+  GQueue served;  /* of Waiter: for the one under way */
+};
+
+typedef struct
+{
+  GSourceFunc done;
+  gpointer user_data;
+} Waiter;
+
+/* ---- on the token lane ---- */
+
+typedef struct
+{
+  const Context *context;
+  char *stamp; /* list only if the database's differs; NULL: always */
+} ListArgs;
+
+typedef struct
+{
+  GPtrArray *tokens; /* NULL: as before */
+  char *stamp;
+  const char *provisioning_state;
+} Listing;
+
+static void
+list_args_free (gpointer data)
+{
+  ListArgs *args = data;
+
+  g_free (args->stamp);
+  g_free (args);
+}
+
+static void
+listing_free (gpointer data)
+{
+  Listing *listing = data;
+
+  g_clear_pointer (&listing->tokens, g_ptr_array_unref);
+  g_free (listing->stamp);
+  g_free (listing);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Listing, listing_free)
+
+static gpointer
+op_list (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  ListArgs *args = data;
+  Tokens *tokens = args->context->tokens;
+  g_autoptr (Listing) listing = g_new0 (Listing, 1);
+
+  /* read before the listing: what is changed meanwhile is seen the next time */
+  listing->stamp = store_get_stamp (tokens_get_store (tokens));
+  listing->provisioning_state = steps_get_state (args->context->config);
+  if (args->stamp != NULL && g_strcmp0 (args->stamp, listing->stamp) == 0)
+    return g_steal_pointer (&listing);
+  listing->tokens = tokens_list (tokens, cancellable, error);
+  return listing->tokens != NULL ? g_steal_pointer (&listing) : NULL;
+}
+
+/* ---- on the main thread ---- */
+
+static void
+show_tokens (Catalog *catalog, GPtrArray *tokens)
+{
+  g_autoptr (GHashTable) before = g_steal_pointer (&catalog->tokens);
+
+  catalog->tokens =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)token_object_free);
+  for (guint i = 0; i < tokens->len; i++)
+    {
+      const TokenInfo *token = g_ptr_array_index (tokens, i);
+      g_autofree char *path = object_path_for_token (token->label);
+      g_autofree char *known_path = NULL;
+      TokenObject *known = NULL;
+
+      if (g_hash_table_steal_extended (before, path, (gpointer *)&known_path, (gpointer *)&known))
+        token_object_update (known, token);
+      else
+        known = token_object_new (catalog->context, token);
+      g_hash_table_insert (catalog->tokens, g_steal_pointer (&path), known);
+    }
+}
+
+static void begin_listing (Catalog *catalog, gboolean forced);
+
+static void
+serve_waiters (Catalog *catalog)
+{
+  while (!g_queue_is_empty (&catalog->served))
+    {
+      g_autofree Waiter *waiter = g_queue_pop_head (&catalog->served);
+
+      if (waiter->done != NULL)
+        waiter->done (waiter->user_data);
+    }
+}
+
+static void
+list_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Catalog *catalog = user_data;
+  GError *error = NULL;
+  g_autoptr (Listing) listing = worker_run_finish (result, &error);
+
+  catalog->listing = FALSE;
+  if (listing == NULL)
+    {
+      reply_log_error ("listing the tokens", error);
+      g_error_free (error);
+    }
+  else
+    {
+      if (listing->tokens != NULL)
+        show_tokens (catalog, listing->tokens);
+      g_free (catalog->stamp);
+      catalog->stamp = g_steal_pointer (&listing->stamp);
+    }
+  catalog->listed (listing != NULL ? listing->provisioning_state : NULL, catalog->user_data);
+  serve_waiters (catalog);
+  if (!g_queue_is_empty (&catalog->waiting))
+    begin_listing (catalog, TRUE);
+  else if (catalog->again)
+    begin_listing (catalog, FALSE);
+}
+
+static void
+begin_listing (Catalog *catalog, gboolean forced)
+{
+  ListArgs *args = g_new0 (ListArgs, 1);
+
+  args->context = catalog->context;
+  args->stamp = forced ? NULL : g_strdup (catalog->stamp);
+  catalog->listing = TRUE;
+  catalog->again = FALSE;
+  catalog->served = catalog->waiting;
+  g_queue_init (&catalog->waiting);
+  worker_run_async (catalog->context->lane, op_list, args, list_args_free, listing_free, NULL,
+                    list_done, catalog);
+}
+
+void
+catalog_refresh (gpointer data, GSourceFunc done, gpointer user_data)
+{
+  Catalog *catalog = data;
+  Waiter *waiter = g_new0 (Waiter, 1);
+
+  waiter->done = done;
+  waiter->user_data = user_data;
+  g_queue_push_tail (&catalog->waiting, waiter);
+  if (!catalog->listing)
+    begin_listing (catalog, TRUE);
+}
+
+/* ---- changes by others ---- */
+
+static gboolean
+on_settled (gpointer user_data)
+{
+  Catalog *catalog = user_data;
+
+  catalog->settle_id = 0;
+  if (catalog->listing)
+    catalog->again = TRUE;
+  else
+    begin_listing (catalog, FALSE);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_store_changed (GFileMonitor *monitor,
+                  GFile *file,
+                  GFile *other_file,
+                  GFileMonitorEvent event,
+                  gpointer user_data)
+{
+  Catalog *catalog = user_data;
+  g_autofree char *name = g_file_get_basename (file);
+  g_autofree char *other_name = other_file != NULL ? g_file_get_basename (other_file) : NULL;
+
+  if (g_strcmp0 (name, catalog->database) != 0 && g_strcmp0 (other_name, catalog->database) != 0)
+    return;
+  /* not put off again by every event: somebody might never end */
+  if (catalog->settle_id == 0)
+    catalog->settle_id = g_timeout_add (SETTLE_MS, on_settled, catalog);
+}
+
+static void
+watch_store (Catalog *catalog)
+{
+  Store *store = tokens_get_store (catalog->context->tokens);
+  g_autoptr (GFile) dir = g_file_new_for_path (store_get_dir (store));
+  g_autoptr (GError) local_error = NULL;
+
+  catalog->database = g_path_get_basename (store_get_database (store));
+  catalog->monitor = g_file_monitor_directory (dir, G_FILE_MONITOR_WATCH_MOVES, NULL, &local_error);
+  if (catalog->monitor == NULL)
+    g_warning ("cannot watch %s, tokens made by other programs appear late: %s",
+               store_get_dir (store), local_error->message);
+  else
+    g_signal_connect (catalog->monitor, "changed", G_CALLBACK (on_store_changed), catalog);
+}
+
+Catalog *
+catalog_new (const Context *context, CatalogListed listed, gpointer user_data)
+{
+  Catalog *catalog = g_new0 (Catalog, 1);
+
+  catalog->context = context;
+  catalog->listed = listed;
+  catalog->user_data = user_data;
+  catalog->tokens =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)token_object_free);
+  watch_store (catalog);
+  return catalog;
+}
+
+void
+catalog_free (Catalog *catalog)
+{
+  g_clear_handle_id (&catalog->settle_id, g_source_remove);
+  g_clear_object (&catalog->monitor);
+  g_queue_clear_full (&catalog->waiting, g_free);
+  g_queue_clear_full (&catalog->served, g_free);
+  g_hash_table_unref (catalog->tokens);
+  g_free (catalog->database);
+  g_free (catalog->stamp);
+  g_free (catalog);
+}

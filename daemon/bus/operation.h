@@ -1,0 +1,75 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "bus/gate.h"
+#include "bus/jobs.h"
+#include "common/config.h"
+#include "common/secret.h"
+#include "token/tokens.h"
+#include "tpm/worker.h"
+
+G_BEGIN_DECLS
+
+/* What the objects share; made by the service, outlives them all. */
+typedef struct
+{
+  const Config *config;
+  GDBusObjectManagerServer *objects;
+  Gate *gate;
+  Jobs *jobs;
+  Tokens *tokens; /* in operations only */
+  Worker *lane;
+  /* Lists the tokens again, then calls @done on the main thread. */
+  void (*refresh) (gpointer refresh_data, GSourceFunc done, gpointer user_data);
+  gpointer refresh_data;
+} Context;
+
+/*
+ * Operation: one method call's work on the token lane: reads the PINs that came with it, runs, has the objects brought
+ * up to date if it changed the store, then answers. Main thread.
+ */
+typedef struct _Operation Operation;
+
+/* Answers @invocation, which is its to take. @skeleton: that was called; may not be exported any more. */
+typedef void (*OperationAnswer) (gpointer skeleton,
+                                 GDBusMethodInvocation *invocation,
+                                 gpointer result);
+/* The job's result: a{sv}, floating. */
+typedef GVariant *(*OperationResult) (gpointer result);
+
+typedef struct
+{
+  WorkerOperation run;
+  GDestroyNotify args_free;
+  GDestroyNotify result_free; /* NULL: the result is static */
+  gboolean changes_store;
+} OperationType;
+
+/* Takes @invocation and @args, which @type->args_free frees, possibly on another thread. @type is static. */
+Operation *operation_new (const Context *context,
+                          const OperationType *type,
+                          gpointer skeleton,
+                          GDBusMethodInvocation *invocation,
+                          gpointer args);
+
+/* Before the start: reads a PIN into @location, in the operation's arguments. @fd: of the message; -1: there is none.
+ * At most twice. */
+void operation_add_pin (Operation *operation, int fd, Secret **location);
+
+/* Takes @operation; its end answers the call. */
+void operation_start (Operation *operation, OperationAnswer answer);
+
+/*
+ * Takes @operation; answers with the path of a job once the PINs are read.
+ * @location: in the operation's arguments: where the job is put, with a reference that @type->args_free drops
+ */
+void operation_start_job (Operation *operation,
+                          const char *name,
+                          Job **location,
+                          OperationResult result);
+
+G_END_DECLS

@@ -1,0 +1,227 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "provisioning-object.h"
+
+#include "bus/object-path.h"
+#include "bus/options.h"
+#include "bus/render.h"
+#include "bus/reply.h"
+#include "ggtpm-generated.h"
+#include "provision/steps.h"
+
+struct _ProvisioningObject
+{
+  const Context *context;
+  GgtpmProvisioning *skeleton;
+};
+
+/* ---- Provision ---- */
+
+typedef struct
+{
+  const Context *context;
+  Job *job;
+  Plan *plan; /* NULL: that of the file, or all defaults where there is none */
+} ProvisionArgs;
+
+static void
+provision_args_free (gpointer data)
+{
+  ProvisionArgs *args = data;
+
+  g_clear_pointer (&args->job, job_unref);
+  g_clear_pointer (&args->plan, plan_free);
+  g_free (args);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ProvisionArgs, provision_args_free)
+
+static void
+on_progress (const char *step, double progress, gpointer user_data)
+{
+  job_report (user_data, step, progress);
+}
+
+static Plan *
+load_plan (const Config *config, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  Plan *plan = plan_load (config->provision_conf, &local_error);
+
+  if (plan == NULL && g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    return plan_new ();
+  if (plan == NULL)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return plan;
+}
+
+static gpointer
+op_provision (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  ProvisionArgs *args = data;
+  const Config *config = args->context->config;
+
+  job_report (args->job, "looking at what is there", 0.0);
+  if (args->plan == NULL && (args->plan = load_plan (config, error)) == NULL)
+    return NULL;
+  if (!plan_check (args->plan, error))
+    return NULL;
+  return steps_run (args->context->tokens, tpm, config, args->plan, on_progress, args->job,
+                    cancellable, error);
+}
+
+static GVariant *
+make_provision_result (gpointer data)
+{
+  StepsResult *result = data;
+  g_autofree char *token = object_path_for_token (result->token);
+  g_autofree char *key = object_path_for_key (result->token, result->key_id);
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "token", "o", token);
+  g_variant_dict_insert (&dict, "key", "o", key);
+  g_variant_dict_insert (&dict, "uri", "s", result->uri);
+  g_variant_dict_insert (&dict, "csr", "s", result->csr);
+  g_variant_dict_insert (&dict, "changed", "b", result->changed);
+  return g_variant_dict_end (&dict);
+}
+
+static gboolean
+handle_provision (GgtpmProvisioning *skeleton,
+                  GDBusMethodInvocation *invocation,
+                  GUnixFDList *fds,
+                  GVariant *options,
+                  gpointer user_data)
+{
+  static const OperationType type = { op_provision, provision_args_free,
+                                      (GDestroyNotify)steps_result_free, TRUE };
+  ProvisioningObject *object = user_data;
+  g_autoptr (ProvisionArgs) args = g_new0 (ProvisionArgs, 1);
+  g_autoptr (Plan) plan = plan_new ();
+  GError *error = NULL;
+  int pin_fd = -1;
+  int so_pin_fd = -1;
+  const Option table[] = {
+    { "token", "s", &plan->token },         { "key", "s", &plan->key },
+    { "algorithm", "s", &plan->algorithm }, { "subject", "s", &plan->subject },
+    { "exclusive", "b", &plan->exclusive }, { "pin", "h", &pin_fd },
+    { "so-pin", "h", &so_pin_fd },          { NULL, NULL, NULL },
+  };
+  Secret **pin = &plan->pin;
+  Secret **so_pin = &plan->so_pin;
+  Job **job = &args->job;
+  Operation *operation;
+
+  if (!options_parse (options, fds, table, &error) || !plan_check (plan, &error))
+    {
+      reply_error (invocation, error);
+      return TRUE;
+    }
+  args->context = object->context;
+  if (g_variant_n_children (options) > 0)
+    args->plan = g_steal_pointer (&plan);
+  operation = operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args));
+  operation_add_pin (operation, pin_fd, pin);
+  operation_add_pin (operation, so_pin_fd, so_pin);
+  operation_start_job (operation, "provision", job, make_provision_result);
+  return TRUE;
+}
+
+/* ---- RenderConfig ---- */
+
+static void
+answer_render_config (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer data)
+{
+  Rendered *rendered = data;
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GError *error = NULL;
+  int handle = g_unix_fd_list_append (fds, rendered->fd, &error);
+
+  if (handle < 0)
+    reply_error (invocation, error);
+  else
+    ggtpm_provisioning_complete_render_config (skeleton, invocation, fds,
+                                               g_variant_new_handle (handle), rendered->path);
+}
+
+static gboolean
+parse_render_config (GVariant *options, GUnixFDList *fds, GreengrassParams *params, GError **error)
+{
+  const Option table[] = {
+    { "token", "s", &params->token },
+    { "key", "s", &params->key },
+    { "thing-name", "s", &params->thing_name },
+    { "thing-arn", "s", &params->thing_arn },
+    { "region", "s", &params->region },
+    { "iot-data-endpoint", "s", &params->iot_data_endpoint },
+    { "iot-cred-endpoint", "s", &params->iot_cred_endpoint },
+    { "role-alias", "s", &params->role_alias },
+    { "root-ca-path", "s", &params->root_ca_path },
+    { "certificate-path", "s", &params->certificate_path },
+    { "root-path", "s", &params->root_path },
+    { "nucleus-version", "s", &params->nucleus_version },
+    { NULL, NULL, NULL },
+  };
+
+  return options_parse (options, fds, table, error);
+}
+
+static gboolean
+handle_render_config (GgtpmProvisioning *skeleton,
+                      GDBusMethodInvocation *invocation,
+                      GUnixFDList *fds,
+                      const char *flavour,
+                      GVariant *options,
+                      gpointer user_data)
+{
+  static const OperationType type = { op_render, render_args_free, (GDestroyNotify)rendered_free,
+                                      FALSE };
+  ProvisioningObject *object = user_data;
+  g_autoptr (RenderArgs) args = render_args_new (object->context->config, object->context->tokens);
+  GError *error = NULL;
+
+  if (!greengrass_flavour_from_string (flavour, &args->flavour, &error) ||
+      !parse_render_config (options, fds, args->params, &error))
+    reply_error (invocation, error);
+  else
+    operation_start (
+        operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args)),
+        answer_render_config);
+  return TRUE;
+}
+
+/* ---- the object ---- */
+
+GDBusInterfaceSkeleton *
+provisioning_object_get_skeleton (ProvisioningObject *object)
+{
+  return G_DBUS_INTERFACE_SKELETON (object->skeleton);
+}
+
+void
+provisioning_object_set_state (ProvisioningObject *object, const char *state)
+{
+  ggtpm_provisioning_set_state (object->skeleton, state);
+}
+
+ProvisioningObject *
+provisioning_object_new (const Context *context)
+{
+  ProvisioningObject *object = g_new0 (ProvisioningObject, 1);
+
+  object->context = context;
+  object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_PROVISIONING_SKELETON);
+  ggtpm_provisioning_set_state (object->skeleton, "unknown");
+  g_signal_connect (object->skeleton, "handle-provision", G_CALLBACK (handle_provision), object);
+  g_signal_connect (object->skeleton, "handle-render-config", G_CALLBACK (handle_render_config),
+                    object);
+  return object;
+}
+
+void
+provisioning_object_free (ProvisioningObject *object)
+{
+  g_object_unref (object->skeleton);
+  g_free (object);
+}

@@ -1,0 +1,37 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "common/config.h"
+#include "greengrass/greengrass.h"
+#include "token/tokens.h"
+
+G_BEGIN_DECLS
+
+/* Render: Provisioning.RenderConfig's work: what the token knows, put together with what the caller said. */
+typedef struct
+{
+  const Config *config;
+  Tokens *tokens;
+  GreengrassFlavour flavour;
+  GreengrassParams *params; /* token and key are set */
+} RenderArgs;
+
+typedef struct
+{
+  int fd;           /* a sealed memfd, at offset 0 */
+  const char *path; /* where the flavour looks for it; static */
+} Rendered;
+
+RenderArgs *render_args_new (const Config *config, Tokens *tokens);
+void render_args_free (gpointer args);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (RenderArgs, render_args_free)
+void rendered_free (Rendered *rendered);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Rendered, rendered_free)
+
+/* An operation of the token lane: RenderArgs -> Rendered. Errors: GGTPM_ERROR_NOT_FOUND, GGTPM_ERROR_AUTH_REQUIRED when
+ * the file needs a PIN that the daemon does not have. */
+gpointer op_render (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);
+
+G_END_DECLS
