@@ -43,7 +43,8 @@ gboolean polkit_check_finish (GAsyncResult *result,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
- * Where there is no polkit: whether the process behind @sender is root or in @group, as the bus saw it when it connected.
+ * Where there is no polkit: whether the process behind @sender is root or in @group, as the bus saw it when it
+ * connected.
  * @group: (gid_t) -1: none
  */
 void polkit_fallback_async (GDBusConnection *connection,

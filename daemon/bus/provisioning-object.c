@@ -175,7 +175,7 @@ handle_render_config (GgtpmProvisioning *skeleton,
                       GVariant *options,
                       gpointer user_data)
 {
-  static const OperationType type = { op_render, render_args_free, (GDestroyNotify)rendered_free,
+  static const OperationType type = { render_run, render_args_free, (GDestroyNotify)rendered_free,
                                       FALSE };
   ProvisioningObject *object = user_data;
   g_autoptr (RenderArgs) args = render_args_new (object->context->config, object->context->tokens);

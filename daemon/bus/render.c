@@ -150,7 +150,7 @@ make_memfd (const char *text, GError **error)
 }
 
 gpointer
-op_render (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+render_run (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   RenderArgs *args = data;
   Rendered *rendered;

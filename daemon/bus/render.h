@@ -32,6 +32,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Rendered, rendered_free)
 
 /* An operation of the token lane: RenderArgs -> Rendered. Errors: GGTPM_ERROR_NOT_FOUND, GGTPM_ERROR_AUTH_REQUIRED when
  * the file needs a PIN that the daemon does not have. */
-gpointer op_render (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);
+gpointer render_run (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);
 
 G_END_DECLS

@@ -5,7 +5,7 @@
 
 #include "dbus/error.h"
 
-/* What a caller did wrong is no news for the journal: anybody could fill it. What is wrong with chip, store or PIN is. */
+/* What a caller did wrong is no news for the journal, which anybody could fill. What is wrong with chip or PIN is. */
 static GLogLevelFlags
 get_level (const GError *error)
 {
