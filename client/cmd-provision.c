@@ -1,0 +1,167 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "cmd.h"
+
+#include "client/files.h"
+#include "client/objects.h"
+#include "client/output.h"
+#include "client/pin.h"
+#include "client/progress.h"
+#include "dbus/error.h"
+#include "dbus/names.h"
+
+typedef struct
+{
+  gboolean wait;
+  char *job;        /* out */
+  GVariant *result; /* out: the job's, a{sv} */
+} ProvisionCall;
+
+static void
+provision_call_clear (ProvisionCall *call)
+{
+  g_free (call->job);
+  g_clear_pointer (&call->result, g_variant_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ProvisionCall, provision_call_clear)
+
+static gboolean
+call_provision (Client *client,
+                GVariant *arguments,
+                GUnixFDList *descriptors,
+                gpointer user_data,
+                GError **error)
+{
+  ProvisionCall *call = user_data;
+
+  g_clear_pointer (&call->job, g_free);
+  if (!ggtpm_provisioning_call_provision_sync (
+          client->provisioning, arguments, client_get_flags (client),
+          client_get_timeout_ms (client), descriptors, &call->job, NULL, NULL, error))
+    return FALSE;
+  if (!call->wait)
+    return TRUE;
+  call->result =
+      progress_wait (client, call->job,
+                     "`ggtpmctl status` shows it, `ggtpmctl provision` again completes it", error);
+  return call->result != NULL;
+}
+
+static GVariant *
+make_arguments (const Options *options)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (options->token != NULL)
+    output_add (&dict, "token", "s", options->token);
+  if (options->key != NULL)
+    output_add (&dict, "key", "s", options->key);
+  if (options->algorithm != NULL)
+    output_add (&dict, "algorithm", "s", options->algorithm);
+  if (options->subject != NULL)
+    output_add (&dict, "subject", "s", options->subject);
+  if (options->add)
+    output_add (&dict, "exclusive", "b", FALSE);
+  return g_variant_builder_end (&dict);
+}
+
+static const char *
+lookup (GVariant *result, const char *name, const char *format)
+{
+  const char *value = NULL;
+
+  return g_variant_lookup (result, name, format, &value) ? value : "";
+}
+
+/* Labels as the objects have them; the daemon may have taken them from its file. */
+static char *
+get_key_label (Client *client, const char *path)
+{
+  g_autoptr (GgtpmKey) key = NULL;
+
+  key = ggtpm_key_proxy_new_sync (client->connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
+                                  GGTPM_BUS_NAME, path, NULL, NULL);
+  return g_strdup (key != NULL ? ggtpm_key_get_label (key) : NULL);
+}
+
+static char *
+get_token_label (Client *client, const char *path)
+{
+  g_autoptr (GgtpmToken) token = NULL;
+
+  token = ggtpm_token_proxy_new_sync (client->connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
+                                      GGTPM_BUS_NAME, path, NULL, NULL);
+  return g_strdup (token != NULL ? ggtpm_token_get_label (token) : NULL);
+}
+
+static void
+print_result (Client *client, const Options *options, GVariant *result)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  const char *csr = lookup (result, "csr", "&s");
+  const char *uri = lookup (result, "uri", "&s");
+  g_autofree char *token = get_token_label (client, lookup (result, "token", "&o"));
+  g_autofree char *key = get_key_label (client, lookup (result, "key", "&o"));
+  g_autofree char *clean_token = output_clean (token);
+  g_autofree char *clean_key = output_clean (key);
+  gboolean changed = TRUE;
+
+  g_variant_lookup (result, "changed", "b", &changed);
+  if (client->json)
+    {
+      output_add (&dict, "token", "s", clean_token);
+      output_add (&dict, "key", "s", clean_key);
+      output_add (&dict, "uri", "s", uri);
+      output_add (&dict, "csr", "s", csr);
+      output_add (&dict, "changed", "b", changed);
+      if (files_is_path (options->csr_out))
+        files_describe (&dict, "csr_out", options->csr_out);
+      output_json (g_variant_builder_end (&dict));
+      return;
+    }
+  if (!changed)
+    output_text ("Nothing was missing.\n");
+  output_text ("Token  %s\nKey    %s\nURI    %s\n", clean_token, clean_key, uri);
+  if (files_is_path (options->csr_out))
+    output_text ("CSR    %s\n", options->csr_out);
+  else
+    output_text ("%s", csr);
+}
+
+gboolean
+cmd_provision (Client *client, const Options *options, GError **error)
+{
+  g_auto (ProvisionCall) call = { .wait = !options->no_wait };
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (options->no_wait && options->csr_out != NULL)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "--csr-out cannot be with --no-wait: `ggtpmctl key csr` makes a request later");
+      return FALSE;
+    }
+  if (!client_connect (client, TRUE, error) ||
+      !pin_call (client, options, options->token, make_arguments (options), call_provision, &call,
+                 error))
+    return FALSE;
+
+  if (call.result != NULL)
+    {
+      const char *csr = lookup (call.result, "csr", "&s");
+
+      if (files_is_path (options->csr_out) &&
+          !files_write (options->csr_out, csr, strlen (csr), error))
+        return FALSE;
+      print_result (client, options, call.result);
+    }
+  else if (client->json)
+    {
+      output_add (&dict, "job", "s", call.job);
+      output_json (g_variant_builder_end (&dict));
+    }
+  else
+    output_text ("%s\n", call.job);
+  return TRUE;
+}

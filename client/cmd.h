@@ -1,0 +1,23 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "commands.h"
+
+G_BEGIN_DECLS
+
+/* One function for each row of the table in commands.c: connects, asks, prints. Errors: GGTPM_ERROR. */
+gboolean cmd_status (Client *client, const Options *options, GError **error);
+gboolean cmd_info (Client *client, const Options *options, GError **error);
+gboolean cmd_provision (Client *client, const Options *options, GError **error);
+gboolean cmd_token_list (Client *client, const Options *options, GError **error);
+gboolean cmd_key_list (Client *client, const Options *options, GError **error);
+gboolean cmd_key_create (Client *client, const Options *options, GError **error);
+gboolean cmd_key_csr (Client *client, const Options *options, GError **error);
+gboolean cmd_key_uri (Client *client, const Options *options, GError **error);
+gboolean cmd_key_install_cert (Client *client, const Options *options, GError **error);
+gboolean cmd_key_sign (Client *client, const Options *options, GError **error);
+gboolean cmd_config_write (Client *client, const Options *options, GError **error);
+
+G_END_DECLS

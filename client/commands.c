@@ -1,0 +1,533 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "commands.h"
+
+#include "client/cmd.h"
+#include "client/output.h"
+#include "dbus/error.h"
+
+#define DEFAULT_NOUN "status"
+
+/* Further away than this is no suggestion. */
+#define SUGGEST_MAX_DISTANCE 2
+
+static const Command commands[] = {
+  { "status", NULL, "", 0, 0, "", cmd_status,
+    "Show the daemon, the chip, its health, tokens and keys on one screen",
+    "Does not start the daemon. This is what ggtpmctl does without a verb." },
+  { "info", NULL, "", 0, 0, "", cmd_info, "Show all properties of the chip and its health", NULL },
+  { "provision", NULL, "", 0, 0,
+    "token key algorithm subject add pin-file so-pin-file csr-out no-wait", cmd_provision,
+    "Make what is missing of token, PINs, key and certificate request",
+    "Without options the daemon takes them from /etc/ggtpm/provision.conf if there is one, and its defaults "
+    "otherwise. Ctrl-C ends the waiting, not the work." },
+  { "token", "list", "", 0, 0, "", cmd_token_list, "List the tokens", NULL },
+  { "key", "list", "", 0, 0, "token", cmd_key_list, "List the key pairs", NULL },
+  { "key", "create", "LABEL", 1, 1, "token algorithm id pin-file", cmd_key_create,
+    "Make a key pair in the chip", NULL },
+  { "key", "csr", "KEY", 1, 1, "token subject out pin-file", cmd_key_csr,
+    "Make a certificate request (PKCS#10, PEM)", NULL },
+  { "key", "uri", "KEY", 1, 1, "token", cmd_key_uri, "Print the PKCS#11 URI of a key", NULL },
+  { "key", "install-cert", "KEY FILE", 2, 2, "token force pin-file", cmd_key_install_cert,
+    "Put a certificate (PEM) beside its key in the token", "FILE - is standard input." },
+  { "key", "sign", "KEY", 1, 1, "token mechanism hash digest in out pin-file", cmd_key_sign,
+    "Sign data, or a digest of it", "At most 64 KiB: hash what is longer and sign with --digest." },
+  { "config", "write", "v1|v2|lite", 1, 1,
+    "token key path force group mkdir print thing-name thing-arn region iot-data-endpoint iot-cred-endpoint "
+    "role-alias root-ca-path certificate-path root-path nucleus-version",
+    cmd_config_write, "Write a Greengrass configuration",
+    "The file gets mode 0640, since it may contain the PIN. A file that ggtpmctl did not write, or that was "
+    "changed since, is left alone unless --force is given." },
+};
+
+typedef struct
+{
+  const char *noun; /* of which commands; NULL: of all that name it */
+  GOptionEntry entry;
+} OptionRow;
+
+#define FIELD(name) GSIZE_TO_POINTER (G_STRUCT_OFFSET (Options, name))
+/* FILENAME: bytes as they are, whatever the locale. */
+#define FLAG(name, field, text)                                                                    \
+  {                                                                                                \
+    name, 0, 0, G_OPTION_ARG_NONE, FIELD (field), text, NULL                                       \
+  }
+#define TEXT(name, field, text, value)                                                             \
+  {                                                                                                \
+    name, 0, 0, G_OPTION_ARG_FILENAME, FIELD (field), text, value                                  \
+  }
+
+/* arg_data is the offset in Options. */
+static const OptionRow option_rows[] = {
+  { NULL, FLAG ("add", add, "Add what is missing to a token that was made otherwise") },
+  { NULL, TEXT ("algorithm", algorithm, "ecc-p256 (default) or rsa-2048", "NAME") },
+  { NULL, TEXT ("certificate-path", certificate_path, "Value of the file", "PATH") },
+  { NULL, TEXT ("csr-out", csr_out, "Write the certificate request to FILE", "FILE") },
+  { NULL, FLAG ("digest", digest, "The input is the digest, not the data") },
+  { "key", FLAG ("force", force, "Also a certificate that is expired or not valid yet") },
+  { "config", FLAG ("force", force, "Also over a file that is not ours or was changed") },
+  { NULL, TEXT ("group", group, "Group of the file (default: ggtpm where it exists)", "GROUP") },
+  { NULL, TEXT ("hash", hash, "sha256 (default), sha384 or sha512", "NAME") },
+  { NULL, TEXT ("id", id, "CKA_ID (default: eight random bytes)", "HEX") },
+  { NULL, TEXT ("in", in, "Read from FILE instead of standard input (-)", "FILE") },
+  { NULL, TEXT ("iot-cred-endpoint", iot_cred_endpoint, "Value of the file", "HOST") },
+  { NULL, TEXT ("iot-data-endpoint", iot_data_endpoint, "Value of the file", "HOST") },
+  { NULL, TEXT ("key", key, "Label of the key (default: greenkey)", "LABEL") },
+  { NULL, TEXT ("mechanism", mechanism, "ecdsa, rsa-pkcs or rsa-pss", "NAME") },
+  { NULL, FLAG ("mkdir", mkdir, "Make missing directories above the file") },
+  { NULL, FLAG ("no-wait", no_wait, "Print the job's path and do not wait for its end") },
+  { NULL, TEXT ("nucleus-version", nucleus_version, "Value of the file (v2)", "VERSION") },
+  { NULL, TEXT ("out", out, "Write to FILE instead of standard output (-)", "FILE") },
+  { NULL, TEXT ("path", path, "Write there instead of where the flavour looks for it", "FILE") },
+  { NULL, TEXT ("pin-file", pin_file, "Read the user PIN from FILE (-: standard input)", "FILE") },
+  { NULL, FLAG ("print", print, "Print the file, write nothing") },
+  { NULL, TEXT ("region", region, "Value of the file", "NAME") },
+  { NULL, TEXT ("role-alias", role_alias, "Value of the file", "NAME") },
+  { NULL, TEXT ("root-ca-path", root_ca_path, "Value of the file", "PATH") },
+  { NULL, TEXT ("root-path", root_path, "Value of the file", "PATH") },
+  { NULL,
+    TEXT ("so-pin-file", so_pin_file, "Read the SO PIN from FILE (-: standard input)", "FILE") },
+  { NULL, TEXT ("subject", subject, "Subject of the request, as in CN=core-1,O=Example", "NAME") },
+  { NULL, TEXT ("thing-arn", thing_arn, "Value of the file", "ARN") },
+  { NULL, TEXT ("thing-name", thing_name, "Value of the file", "NAME") },
+  { "key", TEXT ("token", token, "Token that the key is in, if that is not clear", "LABEL") },
+  { NULL, TEXT ("token", token, "Label of the token (default: greengrass)", "LABEL") },
+};
+
+static const GOptionEntry global_entries[] = {
+  { "help", 'h', 0, G_OPTION_ARG_NONE, FIELD (help), "Show this", NULL },
+  FLAG ("version", version, "Show the version"),
+  FLAG ("json", json, "Print JSON (errors too), no progress"),
+  FLAG ("no-ask-password",
+        no_ask_password,
+        "Never ask: neither for a PIN nor, by polkit, for a password"),
+  { "timeout", 0, 0, G_OPTION_ARG_INT, FIELD (timeout_s), "Give up after S seconds", "S" },
+};
+
+void
+options_free (Options *options)
+{
+  if (options == NULL)
+    return;
+  for (gsize i = 0; i < G_N_ELEMENTS (option_rows); i++)
+    if (option_rows[i].entry.arg == G_OPTION_ARG_FILENAME)
+      {
+        gsize offset = GPOINTER_TO_SIZE (option_rows[i].entry.arg_data);
+
+        g_clear_pointer ((char **)G_STRUCT_MEMBER_P (options, offset), g_free);
+      }
+  g_strfreev (options->arguments);
+  g_free (options);
+}
+
+static const OptionRow *
+find_option (const char *noun, const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (option_rows); i++)
+    if (g_str_equal (option_rows[i].entry.long_name, name) &&
+        (option_rows[i].noun == NULL || g_strcmp0 (option_rows[i].noun, noun) == 0))
+      return &option_rows[i];
+  return NULL;
+}
+
+const char *
+options_get (const Options *options, const char *name)
+{
+  const OptionRow *row = find_option (NULL, name);
+
+  g_return_val_if_fail (row != NULL && row->entry.arg == G_OPTION_ARG_FILENAME, NULL);
+  return G_STRUCT_MEMBER (const char *, options, GPOINTER_TO_SIZE (row->entry.arg_data));
+}
+
+/* Suggestions */
+
+static guint
+get_distance (const char *a, const char *b)
+{
+  gsize len = strlen (b);
+  g_autofree guint *row = g_new (guint, len + 1);
+
+  for (gsize j = 0; j <= len; j++)
+    row[j] = (guint)j;
+  for (gsize i = 1; a[i - 1] != '\0'; i++)
+    {
+      guint diagonal = row[0];
+
+      row[0] = (guint)i;
+      for (gsize j = 1; j <= len; j++)
+        {
+          guint above = row[j];
+          guint replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+
+          row[j] = MIN (MIN (row[j - 1], above) + 1, replaced);
+          diagonal = above;
+        }
+    }
+  return row[len];
+}
+
+const char *
+commands_suggest (const char *word, const char *const *candidates)
+{
+  const char *best = NULL;
+  guint best_distance = SUGGEST_MAX_DISTANCE + 1;
+
+  for (gsize i = 0; candidates[i] != NULL; i++)
+    {
+      guint distance = get_distance (word, candidates[i]);
+
+      /* A short word is near to everything. */
+      if (distance < best_distance && distance < strlen (word))
+        {
+          best = candidates[i];
+          best_distance = distance;
+        }
+    }
+  return best;
+}
+
+static gboolean
+fail_unknown (const char *what, const char *word, GPtrArray *candidates, GError **error)
+{
+  const char *near = NULL;
+  const char *dashes = g_str_equal (what, "option") ? "--" : "";
+  g_autofree char *clean = output_clean (word);
+
+  g_ptr_array_add (candidates, NULL);
+  near = commands_suggest (word, (const char *const *)candidates->pdata);
+  if (near != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "unknown %s '%s%s': did you mean '%s%s'?", what, dashes, clean, dashes, near);
+  else
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "unknown %s '%s%s': see --help",
+                 what, dashes, clean);
+  return FALSE;
+}
+
+/* Parsing */
+
+/* Entries with addresses in @options in place of the offsets; options of @command as well if it is not NULL. */
+static GArray *
+make_entries (const Command *command, Options *options)
+{
+  GArray *entries = g_array_new (TRUE, TRUE, sizeof (GOptionEntry));
+  g_auto (GStrv) names = g_strsplit (command != NULL ? command->options : "", " ", -1);
+
+  for (guint i = 0; names[i] != NULL; i++)
+    g_array_append_val (entries, find_option (command->noun, names[i])->entry);
+  g_array_append_vals (entries, global_entries, G_N_ELEMENTS (global_entries));
+  for (guint i = 0; i < entries->len; i++)
+    {
+      GOptionEntry *entry = &g_array_index (entries, GOptionEntry, i);
+
+      entry->arg_data = G_STRUCT_MEMBER_P (options, GPOINTER_TO_SIZE (entry->arg_data));
+    }
+  return entries;
+}
+
+static gboolean
+fail_unknown_option (const char *message, GArray *entries, GError **error)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  const char *word = strrchr (message, ' ');
+
+  word = word != NULL ? word + 1 : message;
+  while (*word == '-')
+    word++;
+  for (guint i = 0; i < entries->len; i++)
+    g_ptr_array_add (names, (gpointer)g_array_index (entries, GOptionEntry, i).long_name);
+  return fail_unknown ("option", word, names, error);
+}
+
+/*
+ * Takes the options out of *argv (owned by the caller; elements are moved).
+ * @strict: stop at the first argument that is no option
+ */
+static gboolean
+parse_options (const Command *command,
+               Options *options,
+               gboolean strict,
+               char ***argv,
+               GError **error)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GArray) entries = make_entries (command, options);
+  g_autoptr (GError) local_error = NULL;
+
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_strict_posix (context, strict);
+  g_option_context_add_main_entries (context, (const GOptionEntry *)(gpointer)entries->data, NULL);
+  if (!g_option_context_parse_strv (context, argv, &local_error))
+    {
+      if (g_error_matches (local_error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION))
+        return fail_unknown_option (local_error->message, entries, error);
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, local_error->message);
+      return FALSE;
+    }
+  if (options->timeout_s < 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "--timeout %d: not a number of seconds", options->timeout_s);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* The verbs of @noun, or all nouns if it is NULL. */
+static GPtrArray *
+list_names (const char *noun)
+{
+  GPtrArray *names = g_ptr_array_new ();
+
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      const char *name = noun == NULL ? commands[i].noun : commands[i].verb;
+
+      if (noun != NULL && !g_str_equal (commands[i].noun, noun))
+        continue;
+      if (names->len == 0 || g_strcmp0 (g_ptr_array_index (names, names->len - 1), name) != 0)
+        g_ptr_array_add (names, (gpointer)name);
+    }
+  return names;
+}
+
+static const Command *
+find_command (const char *noun, const char *verb)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (g_str_equal (commands[i].noun, noun) &&
+        (commands[i].verb == NULL || g_strcmp0 (commands[i].verb, verb) == 0))
+      return &commands[i];
+  return NULL;
+}
+
+static gboolean
+fail_missing_verb (const char *noun, GPtrArray *verbs, GError **error)
+{
+  g_autofree char *list = NULL;
+
+  g_ptr_array_add (verbs, NULL);
+  list = g_strjoinv (", ", (char **)verbs->pdata);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "'%s' needs a verb: %s", noun, list);
+  return FALSE;
+}
+
+static gboolean
+is_help (const char *word)
+{
+  return word != NULL && (g_str_equal (word, "--help") || g_str_equal (word, "-h"));
+}
+
+/*
+ * @words: what is left behind the global options; may be empty
+ * @help: they had --help among them
+ * Sets *out_command, or *out_noun where only help for the noun can be meant.
+ */
+static gboolean
+parse_command (char **words,
+               gboolean help,
+               const Command **out_command,
+               const char **out_noun,
+               GError **error)
+{
+  const char *noun = words[0] != NULL ? words[0] : DEFAULT_NOUN;
+  const char *verb = words[0] != NULL ? words[1] : NULL;
+  const Command *command = find_command (noun, verb);
+  g_autoptr (GPtrArray) names = NULL;
+
+  if (command != NULL)
+    {
+      *out_command = command;
+      return TRUE;
+    }
+
+  names = list_names (noun);
+  if (names->len == 0)
+    {
+      g_autoptr (GPtrArray) nouns = list_names (NULL);
+
+      return fail_unknown ("command", noun, nouns, error);
+    }
+  if (is_help (verb) || (help && verb == NULL))
+    {
+      *out_noun = find_command (noun, g_ptr_array_index (names, 0))->noun;
+      return TRUE;
+    }
+  if (verb == NULL || verb[0] == '-')
+    return fail_missing_verb (noun, names, error);
+  return fail_unknown ("verb", verb, names, error);
+}
+
+static gboolean
+check_arguments (const Command *command, char **arguments, GError **error)
+{
+  guint n_arguments = g_strv_length (arguments);
+
+  if (n_arguments > command->n_max_arguments)
+    {
+      g_autofree char *clean = output_clean (arguments[command->n_max_arguments]);
+
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "'%s' is one argument too many: see --help", clean);
+      return FALSE;
+    }
+  if (n_arguments < command->n_min_arguments)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "arguments are missing: %s%s%s needs %s", command->noun,
+                   command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "",
+                   command->arguments);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* What goes over the bus or into JSON must be UTF-8; names of files need not be. */
+static gboolean
+check_encoding (const char *what, const char *value, GError **error)
+{
+  if (value == NULL || g_utf8_validate (value, -1, NULL))
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "%s: not valid UTF-8", what);
+  return FALSE;
+}
+
+static gboolean
+check_encodings (const Options *options, GError **error)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (option_rows); i++)
+    {
+      const GOptionEntry *entry = &option_rows[i].entry;
+
+      if (g_strcmp0 (entry->arg_description, "FILE") == 0 || entry->arg != G_OPTION_ARG_FILENAME)
+        continue;
+      if (!check_encoding (entry->long_name, options_get (options, entry->long_name), error))
+        return FALSE;
+    }
+  return check_encoding ("argument", options->arguments[0], error);
+}
+
+static gboolean
+parse_rest (const Command *command, char ***words, Options *options, GError **error)
+{
+  guint skip = 1;
+
+  if ((*words)[1] != NULL)
+    skip = command->verb != NULL ? 3 : 2;
+  if (!parse_options (command, options, FALSE, words, error))
+    return FALSE;
+  /* GOption leaves it where an option could be meant by what is behind it. */
+  if (g_strcmp0 ((*words)[skip - 1], "--") != 0 && g_strcmp0 ((*words)[skip], "--") == 0)
+    skip++;
+  options->arguments = g_strdupv (*words + skip);
+  if (options->help || options->version)
+    return TRUE;
+  return check_arguments (command, options->arguments, error) && check_encodings (options, error);
+}
+
+gboolean
+commands_parse (char **argv,
+                const Command **out_command,
+                const char **out_noun,
+                Options **out_options,
+                GError **error)
+{
+  g_autoptr (Options) options = g_new0 (Options, 1);
+  g_auto (GStrv) words = g_strdupv (argv);
+  const Command *command = NULL;
+  const char *noun = NULL;
+  gboolean general = FALSE;
+
+  if (!parse_options (NULL, options, TRUE, &words, error))
+    return FALSE;
+  general = options->version || (options->help && words[1] == NULL);
+  if (!general && !parse_command (words + 1, options->help, &command, &noun, error))
+    return FALSE;
+  if (command != NULL && !parse_rest (command, &words, options, error))
+    return FALSE;
+
+  options->help = options->help || noun != NULL;
+  *out_command = command;
+  *out_noun = noun;
+  *out_options = g_steal_pointer (&options);
+  return TRUE;
+}
+
+/* Help */
+
+static void
+append_commands (GString *text, const char *noun)
+{
+  g_autoptr (OutputTable) table = output_table_new (2, NULL);
+  g_autofree char *rows = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      const Command *command = &commands[i];
+      g_autofree char *name =
+          g_strdup_printf ("  %s%s%s %s", command->noun, command->verb != NULL ? " " : "",
+                           command->verb != NULL ? command->verb : "", command->arguments);
+
+      if (noun == NULL || g_str_equal (command->noun, noun))
+        output_table_add (table, name, command->summary);
+    }
+  rows = output_table_to_string (table);
+  g_string_append (text, rows);
+}
+
+static void
+append_options (GString *text, const Command *command)
+{
+  g_autoptr (Options) options = g_new0 (Options, 1);
+  g_autoptr (GArray) entries = make_entries (command, options);
+  g_autoptr (OutputTable) table = output_table_new (2, NULL);
+  g_autofree char *rows = NULL;
+
+  for (guint i = 0; i < entries->len; i++)
+    {
+      const GOptionEntry *entry = &g_array_index (entries, GOptionEntry, i);
+      g_autofree char *name =
+          g_strdup_printf ("  %s--%s%s%s", entry->short_name == 'h' ? "-h, " : "", entry->long_name,
+                           entry->arg_description != NULL ? " " : "",
+                           entry->arg_description != NULL ? entry->arg_description : "");
+
+      output_table_add (table, name, entry->description);
+    }
+  rows = output_table_to_string (table);
+  g_string_append_printf (text, "\nOptions:\n%s", rows);
+}
+
+char *
+commands_get_help (const Command *command, const char *noun)
+{
+  GString *text = g_string_new ("Usage: ggtpmctl [OPTION...] ");
+
+  if (command != NULL)
+    g_string_append_printf (text, "%s%s%s %s", command->noun, command->verb != NULL ? " " : "",
+                            command->verb != NULL ? command->verb : "", command->arguments);
+  else
+    g_string_append_printf (text, "%s [ARGUMENT...]", noun != NULL ? noun : "[COMMAND]");
+  while (g_str_has_suffix (text->str, " "))
+    g_string_truncate (text, text->len - 1);
+
+  if (command != NULL)
+    {
+      g_string_append_printf (text, "\n\n%s.\n", command->summary);
+      if (command->details != NULL)
+        g_string_append_printf (text, "%s\n", command->details);
+    }
+  else
+    {
+      g_string_append (text, "\n\nCommands:\n");
+      append_commands (text, noun);
+    }
+  append_options (text, command);
+  if (command == NULL)
+    g_string_append (
+        text,
+        "\nOptions of one command: ggtpmctl COMMAND --help. KEY is a key's label or id, or "
+        "TOKEN/LABEL.\nExit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not authorised, 5 busy "
+        "or locked out,\n6 TPM or daemon unavailable. Without a command: status.\n");
+  return g_string_free (text, FALSE);
+}

@@ -1,0 +1,91 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "client.h"
+
+G_BEGIN_DECLS
+
+/* What the command line says. Strings are NULL, flags FALSE where it says nothing. */
+typedef struct
+{
+  gboolean help;
+  gboolean version;
+  gboolean json;
+  gboolean no_ask_password;
+  int timeout_s;
+
+  gboolean add;
+  gboolean digest;
+  gboolean force;
+  gboolean mkdir;
+  gboolean no_wait;
+  gboolean print;
+  char *algorithm;
+  char *certificate_path;
+  char *csr_out;
+  char *group;
+  char *hash;
+  char *id;
+  char *in;
+  char *iot_cred_endpoint;
+  char *iot_data_endpoint;
+  char *key;
+  char *mechanism;
+  char *nucleus_version;
+  char *out;
+  char *path;
+  char *pin_file;
+  char *region;
+  char *role_alias;
+  char *root_ca_path;
+  char *root_path;
+  char *so_pin_file;
+  char *subject;
+  char *thing_arn;
+  char *thing_name;
+  char *token;
+
+  char **arguments; /* those that are no options, behind noun and verb */
+} Options;
+
+void options_free (Options *options);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Options, options_free)
+
+/* Value of a string option by its name (`thing-name`); NULL if it was not given. */
+const char *options_get (const Options *options, const char *name);
+
+/* Command: one noun and verb. The table of them drives dispatch, help, and the tests of completion and man page. */
+typedef struct
+{
+  const char *noun;
+  const char *verb;      /* NULL: the noun is the whole command */
+  const char *arguments; /* for people: `KEY FILE` */
+  guint n_min_arguments;
+  guint n_max_arguments;
+  const char *options; /* names, separated by spaces */
+  gboolean (*run) (Client *client, const Options *options, GError **error);
+  const char *summary; /* one line */
+  const char *details; /* NULL: none */
+} Command;
+
+/*
+ * Finds the command and parses its options. With --help or --version *out_command may be NULL (help for everything).
+ * @argv: NULL-terminated, with the program's name
+ * @out_noun: with --help behind a noun that has verbs: that noun
+ * Errors: GGTPM_ERROR_INVALID_ARGS, naming what is unknown and what is nearest to it.
+ */
+gboolean commands_parse (char **argv,
+                         const Command **out_command,
+                         const char **out_noun,
+                         Options **out_options,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Help for everything (both NULL), a noun, or a command. Free with g_free(). */
+char *commands_get_help (const Command *command, const char *noun);
+
+/* What of @candidates (NULL-terminated) is nearest to @word; NULL if nothing is near. */
+const char *commands_suggest (const char *word, const char *const *candidates);
+
+G_END_DECLS

@@ -1,0 +1,140 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "files.h"
+
+#include "client/output.h"
+#include "common/atomic-file.h"
+#include "dbus/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PUBLIC_MODE 0644
+#define CHUNK       4096
+
+gboolean
+files_is_path (const char *name)
+{
+  return name != NULL && !g_str_equal (name, "-");
+}
+
+static GBytes *
+read_all (int fd, const char *name, gsize max, GError **error)
+{
+  g_autoptr (GByteArray) content = g_byte_array_new ();
+  guint8 chunk[CHUNK];
+
+  for (;;)
+    {
+      ssize_t n_read = read (fd, chunk, sizeof chunk);
+
+      if (n_read < 0 && errno == EINTR)
+        continue;
+      if (n_read < 0)
+        {
+          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "%s: %s", name, g_strerror (errno));
+          return NULL;
+        }
+      if (n_read == 0)
+        return g_byte_array_free_to_bytes (g_steal_pointer (&content));
+      g_byte_array_append (content, chunk, (guint)n_read);
+      if (content->len > max)
+        {
+          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                       "%s: longer than %" G_GSIZE_FORMAT " bytes", name, max);
+          return NULL;
+        }
+    }
+}
+
+GBytes *
+files_read (const char *name, gsize max, GError **error)
+{
+  GBytes *content = NULL;
+  int fd = -1;
+
+  if (!files_is_path (name))
+    return read_all (STDIN_FILENO, "standard input", max, error);
+  fd = open (name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be read: %s", name,
+                   g_strerror (errno));
+      return NULL;
+    }
+  content = read_all (fd, name, max, error);
+  close (fd);
+  return content;
+}
+
+/* A pipe or device is written to, not replaced. */
+static gboolean
+write_special (const char *path, const guint8 *data, gsize len, GError **error)
+{
+  int fd = open (path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  ssize_t n_written = 0;
+
+  while (fd >= 0 && len > 0 && n_written >= 0)
+    {
+      n_written = write (fd, data, len);
+      if (n_written < 0 && errno == EINTR)
+        n_written = 0;
+      if (n_written > 0)
+        {
+          data += n_written;
+          len -= (gsize)n_written;
+        }
+    }
+  if (fd >= 0 && n_written >= 0 && close (fd) == 0)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be written: %s", path,
+               g_strerror (errno));
+  if (fd >= 0 && n_written < 0)
+    close (fd);
+  return FALSE;
+}
+
+gboolean
+files_write (const char *path, const void *data, gsize len, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autofree char *target = NULL;
+  char *resolved = NULL;
+  struct stat status = { 0 };
+
+  if (stat (path, &status) == 0 && !S_ISREG (status.st_mode))
+    return write_special (path, data, len, error);
+
+  /* A link stays a link. */
+  resolved = realpath (path, NULL);
+  target = g_strdup (resolved != NULL ? resolved : path);
+  free (resolved);
+  if (atomic_file_write (target, data, len, PUBLIC_MODE, (gid_t)-1, &local_error))
+    return TRUE;
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, local_error->message);
+  return FALSE;
+}
+
+void
+files_describe (GVariantBuilder *object, const char *name, const char *path)
+{
+  g_autofree char *valid = g_utf8_make_valid (path, -1);
+
+  output_add (object, name, "s", valid);
+}
+
+gboolean
+files_check_standard_input (const Options *options, const char *name, GError **error)
+{
+  if (files_is_path (name))
+    return TRUE;
+  if (g_strcmp0 (options->pin_file, "-") != 0 && g_strcmp0 (options->so_pin_file, "-") != 0)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "standard input cannot be both the PIN and the data: name a file for one of them");
+  return FALSE;
+}

@@ -1,0 +1,281 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "pin.h"
+
+#include "client/output.h"
+#include "common/secret.h"
+#include "dbus/error.h"
+#include "dbus/names.h"
+
+#include <glib-unix.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* Signals that must not leave the terminal without echo. */
+static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+/* Reads to the first newline or the end of file. */
+static Secret *
+read_line (int fd, const char *name, GError **error)
+{
+  char buffer[GGTPM_PIN_MAX_BYTES + 2];
+  gsize len = 0;
+
+  while (len < sizeof buffer)
+    {
+      ssize_t n_read = read (fd, buffer + len, 1);
+
+      if (n_read < 0 && errno == EINTR)
+        continue;
+      if (n_read < 0)
+        {
+          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "%s: %s", name, g_strerror (errno));
+          secret_wipe (buffer, sizeof buffer);
+          return NULL;
+        }
+      if (n_read == 0 || buffer[len] == '\n')
+        break;
+      len++;
+    }
+  if (len == 0 || len > GGTPM_PIN_MAX_BYTES || memchr (buffer, '\0', len) != NULL)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "%s: a PIN is one line of 1 to %d bytes", name, GGTPM_PIN_MAX_BYTES);
+      secret_wipe (buffer, sizeof buffer);
+      return NULL;
+    }
+  return secret_new_take (buffer, len);
+}
+
+static Secret *
+read_pin_file (const char *path, GError **error)
+{
+  Secret *pin = NULL;
+  int fd = -1;
+
+  if (g_str_equal (path, "-"))
+    return read_line (STDIN_FILENO, "standard input", error);
+  fd = open (path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "PIN file '%s' cannot be read: %s", path,
+                   g_strerror (errno));
+      return NULL;
+    }
+  pin = read_line (fd, path, error);
+  close (fd);
+  return pin;
+}
+
+/* The descriptor that the daemon reads it from: in nobody's file system, gone when both have closed it. */
+static int
+make_memfd (const Secret *pin, GError **error)
+{
+  int fd = memfd_create ("pin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  ssize_t len = (ssize_t)secret_get_length (pin);
+
+  if (fd < 0 || write (fd, secret_peek (pin), (gsize)len) != len || lseek (fd, 0, SEEK_SET) != 0 ||
+      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "no memory file for the PIN: %s",
+                   g_strerror (errno));
+      if (fd >= 0)
+        close (fd);
+      return -1;
+    }
+  return fd;
+}
+
+static gboolean
+add_pin (GVariantDict *dict,
+         GUnixFDList *descriptors,
+         const char *name,
+         const Secret *pin,
+         GError **error)
+{
+  int fd = -1;
+  int index = -1;
+
+  if (pin == NULL)
+    return TRUE;
+  fd = make_memfd (pin, error);
+  if (fd < 0)
+    return FALSE;
+  index = g_unix_fd_list_append (descriptors, fd, error);
+  close (fd);
+  if (index < 0)
+    return FALSE;
+  g_variant_dict_insert (dict, name, "h", index);
+  return TRUE;
+}
+
+static gboolean
+call_with (Client *client,
+           GVariant *arguments,
+           const Secret *pin,
+           const Secret *so_pin,
+           PinCall call,
+           gpointer user_data,
+           GError **error)
+{
+  g_autoptr (GUnixFDList) descriptors = g_unix_fd_list_new ();
+  g_autoptr (GVariantDict) dict = g_variant_dict_new (arguments);
+  g_autoptr (GVariant) complete = NULL;
+  g_autoptr (GError) local_error = NULL;
+
+  if (!add_pin (dict, descriptors, "pin", pin, error) ||
+      !add_pin (dict, descriptors, "so-pin", so_pin, error))
+    return FALSE;
+  complete = g_variant_ref_sink (g_variant_dict_end (dict));
+  if (call (client, complete, descriptors, user_data, &local_error))
+    return TRUE;
+  client_convert_error (&local_error);
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* The terminal */
+
+typedef struct
+{
+  GMainLoop *loop;
+  gboolean interrupted;
+} Question;
+
+static gboolean
+on_signal (gpointer user_data)
+{
+  Question *question = user_data;
+
+  question->interrupted = TRUE;
+  g_main_loop_quit (question->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_line (int fd, GIOCondition condition, gpointer user_data)
+{
+  Question *question = user_data;
+
+  g_main_loop_quit (question->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+/* FALSE: a signal came first. */
+static gboolean
+wait_for_line (int fd)
+{
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  Question question = { .loop = loop };
+  guint signals[G_N_ELEMENTS (caught_signals)];
+  guint line = g_unix_fd_add (fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_line, &question);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (caught_signals); i++)
+    signals[i] = g_unix_signal_add (caught_signals[i], on_signal, &question);
+  g_main_loop_run (loop);
+  for (gsize i = 0; i < G_N_ELEMENTS (caught_signals); i++)
+    g_source_remove (signals[i]);
+  g_source_remove (line);
+  return !question.interrupted;
+}
+
+/* Without echo; the terminal is left as it was, whatever comes. */
+static Secret *
+read_from_terminal (int fd, GError **error)
+{
+  struct termios saved = { 0 };
+  struct termios silent = { 0 };
+  Secret *pin = NULL;
+
+  if (tcgetattr (fd, &saved) != 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "/dev/tty: %s", g_strerror (errno));
+      return NULL;
+    }
+  silent = saved;
+  silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+  silent.c_cc[VSUSP] = _POSIX_VDISABLE;
+  silent.c_cc[VQUIT] = _POSIX_VDISABLE;
+  tcsetattr (fd, TCSAFLUSH, &silent);
+  if (wait_for_line (fd))
+    pin = read_line (fd, "terminal", error);
+  else
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED, "no PIN was given, nothing was done");
+  tcsetattr (fd, TCSAFLUSH, &saved);
+  if (write (fd, "\n", 1) != 1)
+    g_debug ("the terminal does not take a newline");
+  return pin;
+}
+
+/* NULL without error: there is no terminal to ask on. */
+static Secret *
+ask_pin (const char *token, GError **error)
+{
+  g_autofree char *clean = output_clean (token);
+  g_autofree char *question = NULL;
+  Secret *pin = NULL;
+  int fd = open ("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+  if (fd < 0)
+    return NULL;
+  question =
+      token != NULL ? g_strdup_printf ("User PIN of token '%s': ", clean) : g_strdup ("User PIN: ");
+  if (write (fd, question, strlen (question)) == (ssize_t)strlen (question))
+    pin = read_from_terminal (fd, error);
+  else
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "/dev/tty: %s", g_strerror (errno));
+  close (fd);
+  return pin;
+}
+
+gboolean
+pin_call (Client *client,
+          const Options *options,
+          const char *token,
+          GVariant *arguments,
+          PinCall call,
+          gpointer user_data,
+          GError **error)
+{
+  g_autoptr (GVariant) sunk = g_variant_ref_sink (arguments);
+  g_autoptr (Secret) pin = NULL;
+  g_autoptr (Secret) so_pin = NULL;
+  g_autoptr (GError) local_error = NULL;
+
+  if (options->pin_file != NULL)
+    {
+      pin = read_pin_file (options->pin_file, error);
+      if (pin == NULL)
+        return FALSE;
+    }
+  if (options->so_pin_file != NULL)
+    {
+      so_pin = read_pin_file (options->so_pin_file, error);
+      if (so_pin == NULL)
+        return FALSE;
+    }
+
+  if (call_with (client, sunk, pin, so_pin, call, user_data, &local_error))
+    return TRUE;
+  if (!g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED) || pin != NULL ||
+      client->no_ask_password)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  pin = ask_pin (token, error);
+  if (pin == NULL)
+    {
+      if (error != NULL && *error == NULL)
+        g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  return call_with (client, sunk, pin, so_pin, call, user_data, error);
+}
