@@ -14,18 +14,22 @@ typedef struct
   char *token;     /* [Token] Label=; default greengrass */
   char *key;       /* [Key] Label=; default greenkey */
   char *algorithm; /* [Key] Algorithm=; default ecc-p256 */
-  char *subject;   /* [Key] Subject=; default CN= and the key's label */
-  gboolean exclusive;
-  Secret *pin;    /* NULL: stored or generated */
+  char *subject;   /* [Key] Subject=; NULL: CN= and the key's label */
+  gboolean
+      exclusive; /* a token that is there and not ours is an error; default; else it is completed */
+  Secret *pin;   /* NULL: stored or generated */
   Secret *so_pin; /* NULL: stored or generated */
 } Plan;
 
 /* With every default. */
 Plan *plan_new (void);
-/* A GKeyFile; an unknown group or key is an error that names it. Errors: GGTPM_ERROR_INVALID_ARGS, G_FILE_ERROR. */
+/* A GKeyFile, values as they are written (no escapes); an unknown group or key is an error that names it.
+ * Errors: GGTPM_ERROR_INVALID_ARGS, G_FILE_ERROR. */
 Plan *plan_load (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Labels, algorithm, subject. Errors: GGTPM_ERROR_INVALID_ARGS. */
+/* Labels, algorithm, subject, PINs. Errors: GGTPM_ERROR_INVALID_ARGS; NOT_SUPPORTED for the algorithm. */
 gboolean plan_check (const Plan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The subject in RFC 4514 notation, with its default. Free with g_free(). */
+char *plan_dup_subject (const Plan *plan);
 void plan_free (Plan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Plan, plan_free)
 
