@@ -351,7 +351,7 @@ start_reading (Monitor *monitor)
   args->now = now_s ();
   weak = g_new0 (GWeakRef, 1);
   g_weak_ref_init (weak, monitor);
-  worker_run_async (monitor->worker, op_read, args, (GDestroyNotify)reading_args_free,
+  worker_run_async (monitor->worker, reading_take, args, (GDestroyNotify)reading_args_free,
                     (GDestroyNotify)reading_free, monitor->cancellable, reading_done, weak);
 }
 

@@ -58,7 +58,7 @@ reset_lockout (Tpm *tpm, const ReadingArgs *args, Reading *reading)
 }
 
 gpointer
-op_read (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   const ReadingArgs *args = data;
   g_autoptr (Reading) reading = g_new0 (Reading, 1);

@@ -42,6 +42,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
  * A WorkerOperation: ReadingArgs to Reading. Two TPM commands; one more for the fixed properties, two more for a reset.
  * A chip in failure mode is a result (test_result), not an error. Errors: rc_check()'s.
  */
-gpointer op_read (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);
+gpointer reading_take (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);
 
 G_END_DECLS
