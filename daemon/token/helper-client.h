@@ -14,12 +14,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_object, json_object_put)
 
 /*
  * HelperClient: one running ggtpm-token-helper on one store. One thread at a time; calls block that thread (never the
- * main one).
+ * main one). The helper dies with the thread that made it. What one asks of it is in helper-jobs.h.
  */
 typedef struct _HelperClient HelperClient;
 
 /* @store_dir: directory of the database. Its environment is made from scratch: TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI (our
- * internal socket), TSS2_LOG, nothing else. Errors: GGTPM_ERROR_FAILED. */
+ * internal socket), the log levels of the two libraries, nothing else. Errors: GGTPM_ERROR_FAILED. */
 HelperClient *helper_client_new (const Config *config,
                                  const char *store_dir,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -28,15 +28,18 @@ void helper_client_free (HelperClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)
 
 /*
- * @request: consumed; strings in it that may be secrets are wiped
+ * @request: consumed; the PINs in it are wiped
  * @cancellable: kills the helper; as does @timeout_s
- * Returns the answer, the caller's. Errors: the answer's; GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT,
- * GGTPM_ERROR_FAILED when the helper died. After any of the last three only helper_client_free() is useful.
+ * Returns the answer, the caller's. Errors: the answer's, with what the library wrote of the reason;
+ * GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT, GGTPM_ERROR_FAILED when the helper died. After any of the last three only
+ * helper_client_free() is useful.
  */
 json_object *helper_client_call (HelperClient *client,
                                  json_object *request,
                                  guint timeout_s,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether it has not died so far as is known from its calls. */
+gboolean helper_client_is_usable (HelperClient *client);
 
 G_END_DECLS

@@ -40,6 +40,8 @@ char *store_get_stamp (Store *store);
  * GGTPM_ERROR_LOCKED_OUT when the chip is in lockout: no login may be tried.
  */
 gboolean store_check_chip (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* For the text of an error after a wrong PIN: `2 of 32 tries used`. One TPM command. Free with g_free(). */
+char *store_describe_tries (Tpm *tpm);
 
 typedef enum
 {
@@ -63,8 +65,8 @@ gboolean store_save_pin (Store *store,
 
 typedef struct _StoreChange StoreChange;
 
-/* Copies the database (or makes an empty one with the library's schema on the first use) into STATE_DIR/pkcs11.staging.
- * Errors: GGTPM_ERROR_STORE. */
+/* Copies the database into a new directory in STATE_DIR/pkcs11.staging. Where there is none yet that directory stays
+ * empty: helper_jobs_open() has the library make its tables. Errors: GGTPM_ERROR_STORE. */
 StoreChange *store_change_new (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Without a commit: removes the staging directory; the store is as it was. */
 void store_change_free (StoreChange *change);
@@ -74,12 +76,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StoreChange, store_change_free)
 const char *store_change_get_dir (StoreChange *change);
 /* Whether a primary is known. */
 gboolean store_change_has_primary (StoreChange *change);
-/* Adds the pobjects row of a persistent primary; @esys_blob: Esys_TR_Serialize()'s. Before the helper's first job. */
+/* Adds the pobjects row of a persistent primary; @esys_blob: Esys_TR_Serialize()'s. After helper_jobs_open() and before
+ * helper_jobs_init_token() of the same helper: C_InitToken looks there for it. */
 gboolean store_change_add_primary (StoreChange *change,
                                    const guint8 *esys_blob,
                                    gsize len,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Sets pss-sigs-good in the token's config. After the helper's last job. */
+/* Sets pss-sigs-good in the token's config. After the helper's last job; whoever opens the store later sees it. */
 gboolean store_change_set_pss_sigs_good (StoreChange *change,
                                          const char *token,
                                          gboolean good,

@@ -40,7 +40,7 @@ LIBRARIES = {
     'openssl': ['daemon/token', 'daemon/tpm/pubkey', 'common/certificate', 'daemon/token-helper'],
     'json-c': ['daemon/token/helper-client', 'daemon/token/tokens', 'daemon/token-helper', 'daemon/greengrass',
                'daemon/provision/journal', 'client/output'],
-    'sqlite3.h': ['daemon/token/store'],
+    'sqlite3.h': ['daemon/token/store-database'],
     'yaml.h': ['daemon/greengrass'],
     'p11-kit': ['daemon/token/uri', 'daemon/token-helper'],
     'polkit': [],

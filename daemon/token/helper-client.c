@@ -1,0 +1,374 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "helper-client.h"
+
+#include "common/secret.h"
+#include "dbus/error.h"
+#include "token/protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* For the module to close its sessions and end. */
+#define EXIT_TIMEOUT_MS 2000
+
+struct _HelperClient
+{
+  GSubprocess *process;
+  int socket; /* its standard input and output */
+  int log;    /* its standard error */
+  gboolean usable;
+  GByteArray *received; /* of an answer, up to its newline */
+  GString *log_line;    /* begun and not ended yet */
+  char *library_error;  /* first one that the module wrote during this call */
+};
+
+static void
+close_fd (int *fd)
+{
+  if (*fd >= 0)
+    close (*fd);
+  *fd = -1;
+}
+
+/* ---- starting ---- */
+
+static char **
+make_environment (const Config *config, const char *store_dir)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_autofree char *store = g_strdup_printf ("TPM2_PKCS11_STORE=%s", store_dir);
+  g_autofree char *tcti = g_strdup_printf ("TPM2_PKCS11_TCTI=%s:path=%s/internal.sock",
+                                           config->tcti_module, config->runtime_dir);
+
+  g_strv_builder_add (builder, store);
+  g_strv_builder_add (builder, tcti);
+  /* The module's own messages name the failed command and its code; those of the TSS repeat that. */
+  g_strv_builder_add (builder, "TPM2_PKCS11_LOG_LEVEL=0");
+  g_strv_builder_add (builder, "TSS2_LOG=all+none");
+  return g_strv_builder_end (builder);
+}
+
+static gboolean
+make_channels (int sockets[2], int log[2], GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0)
+    {
+      if (g_unix_open_pipe (log, FD_CLOEXEC, &local_error) &&
+          g_unix_set_fd_nonblocking (log[0], TRUE, &local_error) &&
+          g_unix_set_fd_nonblocking (sockets[0], TRUE, &local_error))
+        return TRUE;
+      close_fd (&sockets[0]);
+      close_fd (&sockets[1]);
+    }
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "cannot start the token helper: %s",
+               local_error != NULL ? local_error->message : g_strerror (errno));
+  return FALSE;
+}
+
+HelperClient *
+helper_client_new (const Config *config, const char *store_dir, GError **error)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
+  g_auto (GStrv) environment = make_environment (config, store_dir);
+  g_autoptr (HelperClient) client = g_new0 (HelperClient, 1);
+  int sockets[2] = { -1, -1 }, log[2] = { -1, -1 };
+
+  client->socket = client->log = -1;
+  client->received = g_byte_array_new ();
+  client->log_line = g_string_new (NULL);
+  if (!make_channels (sockets, log, error))
+    return NULL;
+  client->socket = sockets[0];
+  client->log = log[0];
+
+  g_subprocess_launcher_set_environ (launcher, environment);
+  g_subprocess_launcher_take_stdin_fd (launcher, fcntl (sockets[1], F_DUPFD_CLOEXEC, 0));
+  g_subprocess_launcher_take_stdout_fd (launcher, sockets[1]);
+  g_subprocess_launcher_take_stderr_fd (launcher, log[1]);
+  client->process = g_subprocess_launcher_spawn (launcher, error, config->token_helper,
+                                                 config->pkcs11_module, NULL);
+  if (client->process == NULL)
+    {
+      g_prefix_error (error, "cannot start the token helper: ");
+      if (error != NULL)
+        ggtpm_error_convert (error);
+      return NULL;
+    }
+  client->usable = TRUE;
+  return g_steal_pointer (&client);
+}
+
+gboolean
+helper_client_is_usable (HelperClient *client)
+{
+  return client->usable;
+}
+
+/* ---- what it writes to its standard error ---- */
+
+static void
+take_log_line (HelperClient *client, const char *line)
+{
+  static const char mark[] = "ERROR: ";
+
+  g_debug ("token helper: %s", line);
+  if (client->library_error == NULL && g_str_has_prefix (line, mark))
+    client->library_error = g_strdup (line + strlen (mark));
+}
+
+/* FALSE at its end. */
+static gboolean
+drain_log (HelperClient *client)
+{
+  char buffer[1024];
+  ssize_t n;
+
+  while ((n = read (client->log, buffer, sizeof buffer)) > 0)
+    for (ssize_t i = 0; i < n; i++)
+      if (buffer[i] != '\n')
+        g_string_append_c (client->log_line, buffer[i]);
+      else
+        {
+          take_log_line (client, client->log_line->str);
+          g_string_truncate (client->log_line, 0);
+        }
+  return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* ---- ending ---- */
+
+static void
+kill_helper (HelperClient *client)
+{
+  client->usable = FALSE;
+  g_subprocess_force_exit (client->process);
+}
+
+void
+helper_client_free (HelperClient *client)
+{
+  gint64 deadline = g_get_monotonic_time () + EXIT_TIMEOUT_MS * 1000;
+
+  if (client == NULL)
+    return;
+  close_fd (&client->socket);
+  if (client->process != NULL)
+    {
+      struct pollfd log = { client->log, POLLIN, 0 };
+      gint64 left;
+
+      /* The end of its standard error is its own end. */
+      while ((left = deadline - g_get_monotonic_time ()) > 0 &&
+             (poll (&log, 1, (int)(left / 1000) + 1) <= 0 || drain_log (client)))
+        ;
+      g_subprocess_force_exit (client->process);
+      g_subprocess_wait (client->process, NULL, NULL);
+      g_object_unref (client->process);
+    }
+  close_fd (&client->log);
+  g_byte_array_unref (client->received);
+  g_string_free (client->log_line, TRUE);
+  g_free (client->library_error);
+  g_free (client);
+}
+
+/* ---- one call ---- */
+
+typedef struct
+{
+  HelperClient *client;
+  GCancellable *cancellable;
+  const char *job;
+  guint timeout_s;
+  gint64 deadline;
+} Call;
+
+/* Waits for @events on the socket; takes what the log has meanwhile. */
+static gboolean
+wait_for (Call *call, short events, GError **error)
+{
+  HelperClient *client = call->client;
+  GPollFD cancelled = { -1, 0, 0 };
+  gboolean has_cancelled = g_cancellable_make_pollfd (call->cancellable, &cancelled);
+  gint64 left = 1;
+  struct pollfd fds[] = {
+    { client->socket, events, 0 },
+    { client->log, POLLIN, 0 },
+    { has_cancelled ? cancelled.fd : -1, POLLIN, 0 },
+  };
+
+  while (fds[0].revents == 0 && !g_cancellable_is_cancelled (call->cancellable) &&
+         (left = call->deadline - g_get_monotonic_time ()) > 0)
+    {
+      if (poll (fds, G_N_ELEMENTS (fds), (int)MIN (left / 1000 + 1, G_MAXINT)) < 0)
+        continue;
+      if (fds[1].revents != 0 && !drain_log (client))
+        fds[1].fd = -1;
+    }
+  if (has_cancelled)
+    g_cancellable_release_fd (call->cancellable);
+
+  if (g_cancellable_is_cancelled (call->cancellable))
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED, "%s: cancelled", call->job);
+  else if (fds[0].revents == 0)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_TIMEOUT,
+                 "%s: no answer in %u s, the token helper was ended", call->job, call->timeout_s);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+set_died (Call *call, GError **error)
+{
+  drain_log (call->client);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+               "%s: the token helper ended unexpectedly%s%s", call->job,
+               call->client->library_error != NULL ? "; its last words: " : "",
+               call->client->library_error != NULL ? call->client->library_error : "");
+  return FALSE;
+}
+
+static gboolean
+send_line (Call *call, const char *text, gsize len, GError **error)
+{
+  while (len > 0)
+    {
+      ssize_t n = send (call->client->socket, text, len, MSG_NOSIGNAL);
+
+      if (n > 0)
+        {
+          text += n;
+          len -= (gsize)n;
+        }
+      else if (errno != EAGAIN && errno != EINTR)
+        return set_died (call, error);
+      else if (!wait_for (call, POLLOUT, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+receive_line (Call *call, GError **error)
+{
+  GByteArray *received = call->client->received;
+  guint8 buffer[4096];
+
+  g_byte_array_set_size (received, 0);
+  while (received->len == 0 || received->data[received->len - 1] != '\n')
+    {
+      ssize_t n = recv (call->client->socket, buffer, sizeof buffer, 0);
+
+      if (n > 0 && received->len + (gsize)n <= PROTOCOL_MAX_LINE)
+        g_byte_array_append (received, buffer, (guint)n);
+      else if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+        return set_died (call, error);
+      else if (!wait_for (call, POLLIN, error))
+        return FALSE;
+    }
+  drain_log (call->client);
+  return TRUE;
+}
+
+static void
+wipe_pin (json_object *request, const char *name)
+{
+  json_object *value = NULL;
+
+  if (json_object_object_get_ex (request, name, &value))
+    secret_wipe ((char *)json_object_get_string (value), (gsize)json_object_get_string_len (value));
+}
+
+/* Sends and wipes. */
+static gboolean
+send_request (Call *call, json_object *request, GError **error)
+{
+  gsize len = 0;
+  char *text = (char *)json_object_to_json_string_length (request, JSON_C_TO_STRING_PLAIN, &len);
+  gboolean sent;
+
+  /* One write for all: the NUL behind the text is made its newline. */
+  text[len] = '\n';
+  sent = send_line (call, text, len + 1, error);
+  secret_wipe (text, len);
+  text[len] = '\0';
+  wipe_pin (request, PROTOCOL_MEMBER_PIN);
+  wipe_pin (request, PROTOCOL_MEMBER_SO_PIN);
+  return sent;
+}
+
+static GgtpmError
+error_code_of_nick (const char *nick)
+{
+  for (gint code = 0; code < GGTPM_N_ERRORS; code++)
+    if (g_strcmp0 (ggtpm_error_nick ((GgtpmError)code), nick) == 0)
+      return (GgtpmError)code;
+  return GGTPM_ERROR_FAILED;
+}
+
+static json_object *
+parse_answer (Call *call, GError **error)
+{
+  GByteArray *received = call->client->received;
+  g_autoptr (json_object) answer = NULL;
+  GgtpmError code;
+  const char *message;
+
+  received->data[received->len - 1] = '\0';
+  answer = json_tokener_parse ((const char *)received->data);
+  if (!json_object_is_type (answer, json_type_object))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "%s: the token helper answers nonsense",
+                   call->job);
+      return NULL;
+    }
+  if (json_object_get_boolean (json_object_object_get (answer, "ok")))
+    return g_steal_pointer (&answer);
+
+  code = error_code_of_nick (json_object_get_string (json_object_object_get (answer, "error")));
+  message = json_object_get_string (json_object_object_get (answer, "message"));
+  g_set_error_literal (error, GGTPM_ERROR, (gint)code, message != NULL ? message : call->job);
+  if (code == GGTPM_ERROR_FAILED && call->client->library_error != NULL)
+    {
+      g_autofree char *prefix = g_strdup_printf ("%s; ", call->client->library_error);
+
+      g_prefix_error (error, "%s", prefix);
+    }
+  return NULL;
+}
+
+json_object *
+helper_client_call (HelperClient *client,
+                    json_object *request,
+                    guint timeout_s,
+                    GCancellable *cancellable,
+                    GError **error)
+{
+  g_autoptr (json_object) owned = request;
+  g_autofree char *job = g_strdup (json_object_get_string (json_object_object_get (owned, "job")));
+  Call call = { client, cancellable, job, timeout_s,
+                g_get_monotonic_time () + (gint64)timeout_s * G_USEC_PER_SEC };
+
+  g_clear_pointer (&client->library_error, g_free);
+  if (!client->usable)
+    {
+      set_died (&call, error);
+      return NULL;
+    }
+  if (!send_request (&call, owned, error) || !receive_line (&call, error))
+    {
+      kill_helper (client);
+      return NULL;
+    }
+  return parse_answer (&call, error);
+}

@@ -1,0 +1,265 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "helper-jobs.h"
+
+#include "common/certificate.h"
+#include "dbus/error.h"
+#include "token/csr.h"
+#include "token/protocol.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/sha.h>
+
+/* A signature takes milliseconds to a second; RSA's primes are a matter of luck: up to minutes on a chip. */
+#define JOB_TIMEOUT_S      60
+#define GENERATE_TIMEOUT_S 600
+
+/* ---- requests ---- */
+
+static json_object *
+new_request (const char *job)
+{
+  json_object *request = json_object_new_object ();
+
+  json_object_object_add (request, "job", json_object_new_string (job));
+  return request;
+}
+
+static void
+add_text (json_object *request, const char *name, const char *text)
+{
+  json_object_object_add (request, name, json_object_new_string (text));
+}
+
+static void
+add_bytes (json_object *request, const char *name, GBytes *bytes)
+{
+  g_autofree char *text = protocol_encode_bytes (bytes);
+
+  add_text (request, name, text);
+}
+
+static void
+add_pin (json_object *request, const char *name, const Secret *pin)
+{
+  json_object_object_add (
+      request, name, json_object_new_string_len (secret_peek (pin), (int)secret_get_length (pin)));
+}
+
+static GBytes *
+take_bytes (json_object *answer, const char *name, GError **error)
+{
+  const char *text = json_object_get_string (json_object_object_get (answer, name));
+  GBytes *bytes = text != NULL ? protocol_decode_bytes (text) : NULL;
+
+  if (bytes == NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "the token helper's answer has no `%s`",
+                 name);
+  return bytes;
+}
+
+/* ---- jobs ---- */
+
+json_object *
+helper_jobs_list (HelperClient *client, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (json_object) answer = helper_client_call (client, new_request (PROTOCOL_JOB_LIST),
+                                                       JOB_TIMEOUT_S, cancellable, error);
+  json_object *tokens = NULL;
+
+  if (answer == NULL)
+    return NULL;
+  if (json_object_object_get_ex (answer, "tokens", &tokens) &&
+      json_object_is_type (tokens, json_type_array))
+    return json_object_get (tokens);
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+                       "the token helper's answer has no `tokens`");
+  return NULL;
+}
+
+gboolean
+helper_jobs_open (HelperClient *client, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (json_object) tokens = helper_jobs_list (client, cancellable, error);
+
+  return tokens != NULL;
+}
+
+gboolean
+helper_jobs_init_token (HelperClient *client,
+                        const char *token,
+                        const Secret *so_pin,
+                        const Secret *pin,
+                        GCancellable *cancellable,
+                        GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_INIT_TOKEN);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_pin (request, PROTOCOL_MEMBER_SO_PIN, so_pin);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL;
+}
+
+GBytes *
+helper_jobs_generate_key (HelperClient *client,
+                          const char *token,
+                          const Secret *pin,
+                          const char *label,
+                          GBytes *id,
+                          const char *algorithm,
+                          GCancellable *cancellable,
+                          GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_GENERATE_KEY);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_text (request, "label", label);
+  add_bytes (request, "id", id);
+  add_text (request, "algorithm", algorithm);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, GENERATE_TIMEOUT_S, cancellable, error);
+  return answer != NULL ? take_bytes (answer, "spki", error) : NULL;
+}
+
+GBytes *
+helper_jobs_sign (HelperClient *client,
+                  const char *token,
+                  const Secret *pin,
+                  GBytes *id,
+                  const char *mechanism,
+                  const char *hash,
+                  GBytes *digest,
+                  GCancellable *cancellable,
+                  GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_SIGN);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_bytes (request, "id", id);
+  add_text (request, "mechanism", mechanism);
+  add_text (request, "hash", hash);
+  add_bytes (request, "digest", digest);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL ? take_bytes (answer, "signature", error) : NULL;
+}
+
+gboolean
+helper_jobs_put_certificate (HelperClient *client,
+                             const char *token,
+                             const Secret *pin,
+                             GBytes *id,
+                             const char *label,
+                             GBytes *certificate,
+                             GCancellable *cancellable,
+                             GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_PUT_CERTIFICATE);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_bytes (request, "id", id);
+  add_text (request, "label", label);
+  add_bytes (request, "certificate", certificate);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL;
+}
+
+gboolean
+helper_jobs_login (HelperClient *client,
+                   const char *token,
+                   const Secret *pin,
+                   GCancellable *cancellable,
+                   GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_LOGIN);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL;
+}
+
+/* ---- what needs more than one step ---- */
+
+char *
+helper_jobs_make_csr (HelperClient *client,
+                      const char *token,
+                      const Secret *pin,
+                      GBytes *id,
+                      GBytes *spki,
+                      const char *subject,
+                      GCancellable *cancellable,
+                      GError **error)
+{
+  g_autoptr (Csr) csr = csr_new (spki, subject, error);
+  g_autoptr (GBytes) digest = NULL;
+  g_autoptr (GBytes) signature = NULL;
+
+  if (csr == NULL)
+    return NULL;
+  digest = csr_get_digest (csr);
+  signature = helper_jobs_sign (client, token, pin, id, csr_get_mechanism (csr), "sha256", digest,
+                                cancellable, error);
+  return signature != NULL ? csr_finish (csr, signature, error) : NULL;
+}
+
+static gboolean
+verify_pss (EVP_PKEY *key, const guint8 *digest, GBytes *signature)
+{
+  g_autoptr (EVP_PKEY_CTX) context = EVP_PKEY_CTX_new (key, NULL);
+  gboolean good = context != NULL && EVP_PKEY_verify_init (context) == 1 &&
+                  EVP_PKEY_CTX_set_rsa_padding (context, RSA_PKCS1_PSS_PADDING) == 1 &&
+                  EVP_PKEY_CTX_set_signature_md (context, EVP_sha256 ()) == 1 &&
+                  EVP_PKEY_CTX_set_rsa_pss_saltlen (context, RSA_PSS_SALTLEN_DIGEST) == 1 &&
+                  EVP_PKEY_verify (context, g_bytes_get_data (signature, NULL),
+                                   g_bytes_get_size (signature), digest, SHA256_DIGEST_LENGTH) == 1;
+
+  ERR_clear_error ();
+  return good;
+}
+
+gboolean
+helper_jobs_prove_pss (HelperClient *client,
+                       const char *token,
+                       const Secret *pin,
+                       GBytes *id,
+                       GBytes *spki,
+                       gboolean *out_good,
+                       GCancellable *cancellable,
+                       GError **error)
+{
+  const guint8 *der = g_bytes_get_data (spki, NULL);
+  g_autoptr (EVP_PKEY) key = d2i_PUBKEY (NULL, &der, (long)g_bytes_get_size (spki));
+  guint8 random[SHA256_DIGEST_LENGTH];
+  g_autoptr (GBytes) digest = NULL;
+  g_autoptr (GBytes) signature = NULL;
+  g_autoptr (GError) local_error = NULL;
+
+  if (key == NULL || EVP_PKEY_is_a (key, "RSA") != 1 || RAND_bytes (random, sizeof random) != 1)
+    {
+      *out_good = FALSE;
+      return TRUE;
+    }
+  digest = g_bytes_new (random, sizeof random);
+  signature = helper_jobs_sign (client, token, pin, id, PROTOCOL_MECHANISM_RSA_PSS, "sha256",
+                                digest, cancellable, &local_error);
+  if (signature == NULL && !g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  *out_good = signature != NULL && verify_pss (key, random, signature);
+  return TRUE;
+}

@@ -1,0 +1,94 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "common/secret.h"
+#include "token/helper-client.h"
+
+G_BEGIN_DECLS
+
+/*
+ * The jobs of token/protocol.h as functions, and what needs two of them. Each blocks; errors are those of
+ * helper_client_call().
+ * @mechanism, @algorithm: PROTOCOL_*; @hash: `sha256`, `sha384`, `sha512`
+ */
+
+/* Has the helper open its store: in an empty directory the module makes the tables now. */
+gboolean helper_jobs_open (HelperClient *client,
+                           GCancellable *cancellable,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The member `tokens` of the answer to `list`, the caller's. */
+json_object *helper_jobs_list (HelperClient *client,
+                               GCancellable *cancellable,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Errors: GGTPM_ERROR_EXISTS. */
+gboolean helper_jobs_init_token (HelperClient *client,
+                                 const char *token,
+                                 const Secret *so_pin,
+                                 const Secret *pin,
+                                 GCancellable *cancellable,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Returns SubjectPublicKeyInfo, DER. Errors: GGTPM_ERROR_EXISTS: label or id is taken. */
+GBytes *helper_jobs_generate_key (HelperClient *client,
+                                  const char *token,
+                                  const Secret *pin,
+                                  const char *label,
+                                  GBytes *id,
+                                  const char *algorithm,
+                                  GCancellable *cancellable,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+GBytes *helper_jobs_sign (HelperClient *client,
+                          const char *token,
+                          const Secret *pin,
+                          GBytes *id,
+                          const char *mechanism,
+                          const char *hash,
+                          GBytes *digest,
+                          GCancellable *cancellable,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @certificate: DER */
+gboolean helper_jobs_put_certificate (HelperClient *client,
+                                      const char *token,
+                                      const Secret *pin,
+                                      GBytes *id,
+                                      const char *label,
+                                      GBytes *certificate,
+                                      GCancellable *cancellable,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+gboolean helper_jobs_login (HelperClient *client,
+                            const char *token,
+                            const Secret *pin,
+                            GCancellable *cancellable,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A certificate request for the key of @spki, signed by it and verified; PEM. */
+char *helper_jobs_make_csr (HelperClient *client,
+                            const char *token,
+                            const Secret *pin,
+                            GBytes *id,
+                            GBytes *spki,
+                            const char *subject,
+                            GCancellable *cancellable,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * Signs random data with RSA-PSS and verifies that by OpenSSL: what store_change_set_pss_sigs_good() is for.
+ * @out_good: whether it verified; FALSE for keys that are not RSA's and where the chip cannot do it: no error
+ */
+gboolean helper_jobs_prove_pss (HelperClient *client,
+                                const char *token,
+                                const Secret *pin,
+                                GBytes *id,
+                                GBytes *spki,
+                                gboolean *out_good,
+                                GCancellable *cancellable,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

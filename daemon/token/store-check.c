@@ -1,0 +1,175 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "store-private.h"
+
+#include "dbus/error.h"
+#include "token/store-database.h"
+#include "tpm/rc.h"
+
+#include <string.h>
+
+/* ---- lockout ---- */
+
+typedef struct
+{
+  gboolean in_lockout;
+  guint32 counter;
+  guint32 max;
+  guint32 interval_s;
+} Lockout;
+
+static void
+take_property (Lockout *lockout, const TPMS_TAGGED_PROPERTY *property)
+{
+  switch (property->property)
+    {
+    case TPM2_PT_PERMANENT:
+      lockout->in_lockout = (property->value & TPMA_PERMANENT_INLOCKOUT) != 0;
+      break;
+    case TPM2_PT_LOCKOUT_COUNTER:
+      lockout->counter = property->value;
+      break;
+    case TPM2_PT_MAX_AUTH_FAIL:
+      lockout->max = property->value;
+      break;
+    case TPM2_PT_LOCKOUT_INTERVAL:
+      lockout->interval_s = property->value;
+      break;
+    default:
+      break;
+    }
+}
+
+static gboolean
+read_lockout (Tpm *tpm, Lockout *out_lockout, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  g_autoptr (TPMS_CAPABILITY_DATA) data = NULL;
+  TPMI_YES_NO more;
+  Lockout lockout = { 0 };
+  TSS2_RC rc;
+
+  if (esys == NULL)
+    return FALSE;
+  /* From TPM2_PT_PERMANENT to TPM2_PT_LOCKOUT_RECOVERY: one command. */
+  rc = Esys_GetCapability (esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
+                           TPM2_PT_PERMANENT, TPM2_PT_LOCKOUT_RECOVERY - TPM2_PT_PERMANENT + 1,
+                           &more, &data);
+  if (!rc_check (rc, "reading the lockout counter", error))
+    return FALSE;
+  for (UINT32 i = 0; i < data->data.tpmProperties.count; i++)
+    take_property (&lockout, &data->data.tpmProperties.tpmProperty[i]);
+  *out_lockout = lockout;
+  return TRUE;
+}
+
+static gboolean
+check_lockout (Tpm *tpm, GError **error)
+{
+  Lockout lockout;
+
+  if (!read_lockout (tpm, &lockout, error))
+    return FALSE;
+  if (!lockout.in_lockout)
+    return TRUE;
+  g_set_error (
+      error, GGTPM_ERROR, GGTPM_ERROR_LOCKED_OUT,
+      "the TPM is locked after %u of %u failed authorisations: it takes the next one in up "
+      "to %u s, or after a reset of the lockout",
+      lockout.counter, lockout.max, lockout.interval_s);
+  return FALSE;
+}
+
+char *
+store_describe_tries (Tpm *tpm)
+{
+  Lockout lockout;
+
+  if (!read_lockout (tpm, &lockout, NULL))
+    return g_strdup ("the lockout counter cannot be read");
+  return g_strdup_printf ("%u of %u tries used", lockout.counter, lockout.max);
+}
+
+/* ---- the primary ---- */
+
+/* Esys_TR_Serialize()'s form begins with the handle and the name (TPM2B_NAME), big-endian. */
+static gboolean
+parse_blob (GBytes *blob, TPM2_HANDLE *out_handle, TPM2B_NAME *out_name)
+{
+  gsize len;
+  const guint8 *data = g_bytes_get_data (blob, &len);
+  gsize name_len;
+
+  if (len < 6)
+    return FALSE;
+  name_len = (gsize)data[4] << 8 | data[5];
+  if (name_len > sizeof out_name->name || len < 6 + name_len)
+    return FALSE;
+  *out_handle =
+      (TPM2_HANDLE)data[0] << 24 | (TPM2_HANDLE)data[1] << 16 | (TPM2_HANDLE)data[2] << 8 | data[3];
+  out_name->size = (UINT16)name_len;
+  memcpy (out_name->name, data + 6, name_len);
+  return TRUE;
+}
+
+static gboolean
+set_stale (Store *self, TPM2_HANDLE handle, const char *what, GError **error)
+{
+  g_set_error (
+      error, GGTPM_ERROR, GGTPM_ERROR_STORE,
+      "the token store does not fit this TPM: %s at 0x%08x. The TPM was cleared, or it is "
+      "another one, or its storage key was replaced. The keys in %s cannot be used without "
+      "that storage key: bring it back, or move the directory away and provision again",
+      what, handle, self->dir);
+  return FALSE;
+}
+
+static gboolean
+check_primary (Store *self, Tpm *tpm, GBytes *blob, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  g_autoptr (TPM2B_NAME) found = NULL;
+  g_autoptr (TpmHandle) primary = NULL;
+  TPM2B_NAME name = { 0 };
+  TPM2_HANDLE handle = 0;
+  ESYS_TR tr = ESYS_TR_NONE;
+  TSS2_RC rc;
+
+  if (esys == NULL)
+    return FALSE;
+  if (!parse_blob (blob, &handle, &name))
+    return set_stale (self, handle, "the entry of its storage key is damaged", error);
+  rc = Esys_TR_FromTPMPublic (esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr);
+  if (rc_get_base (rc) == TPM2_RC_HANDLE)
+    return set_stale (self, handle, "there is no storage key", error);
+  if (!rc_check (rc, "reading the storage key", error))
+    return FALSE;
+  primary = tpm_handle_new (tpm, tr, FALSE);
+  if (!rc_check (Esys_TR_GetName (esys, tr, &found), "reading the storage key's name", error))
+    return FALSE;
+  if (found->size == name.size && memcmp (found->name, name.name, name.size) == 0)
+    return TRUE;
+  return set_stale (self, handle, "another storage key is", error);
+}
+
+static GPtrArray *
+read_primaries (Store *self, GError **error)
+{
+  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+
+  return database != NULL ? store_database_list_primaries (database, TRUE, error) : NULL;
+}
+
+gboolean
+store_check_chip (Store *self, Tpm *tpm, GError **error)
+{
+  g_autoptr (GPtrArray) primaries = read_primaries (self, error);
+
+  if (primaries == NULL)
+    return FALSE;
+  for (guint i = 0; i < primaries->len; i++)
+    if (!check_primary (self, tpm, primaries->pdata[i], error))
+      return FALSE;
+  return check_lockout (tpm, error);
+}

@@ -1,0 +1,284 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "store-database.h"
+
+#include "dbus/error.h"
+#include "token/protocol.h"
+
+#include <string.h>
+
+/* Readers hold their locks for milliseconds; a writer of ours or tpm2_ptool's for less than this. */
+#define BUSY_TIMEOUT_MS 5000
+
+static gboolean
+set_error (sqlite3 *database, const char *what, GError **error)
+{
+  const char *path = database != NULL ? sqlite3_db_filename (database, "main") : NULL;
+
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "%s %s: %s", what,
+               path != NULL ? path : "the token store",
+               database != NULL ? sqlite3_errmsg (database) : "out of memory");
+  return FALSE;
+}
+
+sqlite3 *
+store_database_open (const char *path, GError **error)
+{
+  g_autoptr (sqlite3) database = NULL;
+
+  if (sqlite3_open_v2 (path, &database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
+      sqlite3_busy_timeout (database, BUSY_TIMEOUT_MS) != SQLITE_OK ||
+      sqlite3_db_config (database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "cannot open %s: %s", path,
+                   sqlite3_errmsg (database));
+      return NULL;
+    }
+  return g_steal_pointer (&database);
+}
+
+static gboolean
+execute (sqlite3 *database, const char *sql, const char *what, GError **error)
+{
+  if (sqlite3_exec (database, sql, NULL, NULL, NULL) == SQLITE_OK)
+    return TRUE;
+  return set_error (database, what, error);
+}
+
+static sqlite3_stmt *
+prepare (sqlite3 *database, const char *sql, const char *what, GError **error)
+{
+  sqlite3_stmt *statement = NULL;
+
+  if (sqlite3_prepare_v2 (database, sql, -1, &statement, NULL) == SQLITE_OK)
+    return statement;
+  set_error (database, what, error);
+  return NULL;
+}
+
+gboolean
+store_database_freeze (sqlite3 *database, GError **error)
+{
+  /* The lock comes with the first read. */
+  return execute (database, "BEGIN; SELECT count(*) FROM sqlite_master", "cannot read", error);
+}
+
+gboolean
+store_database_lock (sqlite3 *database, GError **error)
+{
+  return execute (database, "BEGIN IMMEDIATE", "cannot lock", error);
+}
+
+gboolean
+store_database_copy (sqlite3 *source, const char *path, GError **error)
+{
+  g_autoptr (sqlite3) copy = NULL;
+  sqlite3_backup *backup;
+
+  if (sqlite3_open_v2 (path, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+    return set_error (copy, "cannot create", error);
+  backup = sqlite3_backup_init (copy, "main", source, "main");
+  if (backup == NULL)
+    return set_error (copy, "cannot copy to", error);
+  while (sqlite3_backup_step (backup, -1) == SQLITE_BUSY)
+    sqlite3_sleep (10);
+  if (sqlite3_backup_finish (backup) != SQLITE_OK)
+    return set_error (copy, "cannot copy to", error);
+  return TRUE;
+}
+
+/* The first column of the first row is @expected, or there is no row where that is NULL. */
+static gboolean
+expect (sqlite3 *database, const char *sql, const char *expected, const char *what, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement = prepare (database, sql, what, error);
+  const char *found = NULL;
+  int result;
+
+  if (statement == NULL)
+    return FALSE;
+  result = sqlite3_step (statement);
+  if (result != SQLITE_ROW && result != SQLITE_DONE)
+    return set_error (database, what, error);
+  if (result == SQLITE_ROW)
+    found = (const char *)sqlite3_column_text (statement, 0);
+  if (g_strcmp0 (found, expected) == 0)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "%s %s: %s", what,
+               sqlite3_db_filename (database, "main"), found != NULL ? found : "no answer");
+  return FALSE;
+}
+
+gboolean
+store_database_check (sqlite3 *database, GError **error)
+{
+  return expect (database, "PRAGMA integrity_check(1)", "ok",
+                 "the token store is damaged:", error) &&
+         expect (database, "PRAGMA foreign_key_check", NULL,
+                 "the token store is damaged (a row without its owner):", error) &&
+         expect (database,
+                 "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+                 "('tokens', 'sealobjects', 'pobjects', 'tobjects', 'schema')",
+                 "5", "tables are missing in the token store (remove it if it is new):", error);
+}
+
+/* ---- primaries ---- */
+
+/*
+ * The value of `esys-tr` in a pobject's config, which is YAML written by the library or by tpm2_ptool: the first long
+ * run of hexadecimal digits behind the key.
+ */
+static GBytes *
+parse_esys_tr (const char *config)
+{
+  const char *text = config != NULL ? strstr (config, "esys-tr") : NULL;
+
+  for (; text != NULL && *text != '\0'; text++)
+    {
+      gsize len = strspn (text, "0123456789abcdefABCDEF");
+      g_autofree char *digits = NULL;
+
+      if (len == 0)
+        continue;
+      if (len >= 16)
+        {
+          digits = g_strndup (text, len);
+          return protocol_decode_bytes (digits);
+        }
+      text += len - 1;
+    }
+  return NULL;
+}
+
+GPtrArray *
+store_database_list_primaries (sqlite3 *database, gboolean used, GError **error)
+{
+  const char *sql = used ? "SELECT config FROM pobjects WHERE id IN (SELECT pid FROM tokens)"
+                         : "SELECT config FROM pobjects";
+  g_autoptr (sqlite3_stmt) statement = prepare (database, sql, "cannot read", error);
+  g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
+  int result;
+
+  if (statement == NULL)
+    return NULL;
+  while ((result = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      GBytes *blob = parse_esys_tr ((const char *)sqlite3_column_text (statement, 0));
+
+      if (blob != NULL)
+        g_ptr_array_add (blobs, blob);
+    }
+  if (result == SQLITE_DONE)
+    return g_steal_pointer (&blobs);
+  set_error (database, "cannot read", error);
+  return NULL;
+}
+
+gboolean
+store_database_add_primary (sqlite3 *database, GBytes *esys_blob, GError **error)
+{
+  g_autofree char *hex = protocol_encode_bytes (esys_blob);
+  /* The very text that C_InitToken writes: hierarchy `o`, empty auth. */
+  g_autofree char *config = g_strdup_printf ("---\n!!map {\n"
+                                             "  ? !!str \"transient\"\n  : !!bool \"false\",\n"
+                                             "  ? !!str \"esys-tr\"\n  : !!str \"%s\",\n"
+                                             "}\n...\n",
+                                             hex);
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (database, "INSERT INTO pobjects (hierarchy, config, objauth) VALUES ('o', ?, '')",
+               "cannot change", error);
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_text (statement, 1, config, -1, SQLITE_STATIC);
+  return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
+}
+
+/* ---- pss-sigs-good ---- */
+
+/*
+ * The library writes tokens.config, and tpm2_ptool in Debian too, as
+ *
+ *   ---
+ *   !!map {
+ *     ? !!str "token-init"
+ *     : !!bool "true",
+ *   }
+ *
+ * NULL where @config is of another form.
+ */
+static char *
+edit_config (const char *config, gboolean good)
+{
+  static const char entry[] = "  ? !!str \"pss-sigs-good\"\n  : !!bool \"";
+  const char *value = good ? "true" : "false";
+  const char *old = strstr (config, entry);
+  const char *map = strstr (config, "!!map {\n");
+  const char *end;
+
+  if (old != NULL)
+    {
+      end = strchr (old + strlen (entry), '"');
+      return end == NULL
+                 ? NULL
+                 : g_strdup_printf ("%.*s%s%s", (int)(old - config + (gssize)strlen (entry)),
+                                    config, value, end);
+    }
+  if (map == NULL || strstr (config, "pss-sigs-good") != NULL)
+    return NULL;
+  map += strlen ("!!map {\n");
+  return g_strdup_printf ("%.*s%s%s\",\n%s", (int)(map - config), config, entry, value, map);
+}
+
+static char *
+read_token_config (sqlite3 *database, const char *token, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (database, "SELECT config FROM tokens WHERE label = ?", "cannot read", error);
+  int result;
+
+  if (statement == NULL)
+    return NULL;
+  sqlite3_bind_text (statement, 1, token, -1, SQLITE_STATIC);
+  result = sqlite3_step (statement);
+  if (result == SQLITE_ROW && sqlite3_column_text (statement, 0) != NULL)
+    return g_strdup ((const char *)sqlite3_column_text (statement, 0));
+  if (result == SQLITE_DONE)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "there is no token `%s` in %s", token,
+                 sqlite3_db_filename (database, "main"));
+  else
+    set_error (database, "cannot read", error);
+  return NULL;
+}
+
+gboolean
+store_database_set_pss_sigs_good (sqlite3 *database,
+                                  const char *token,
+                                  gboolean good,
+                                  GError **error)
+{
+  g_autofree char *config = read_token_config (database, token, error);
+  g_autofree char *edited = NULL;
+  g_autoptr (sqlite3_stmt) statement = NULL;
+
+  if (config == NULL)
+    return FALSE;
+  edited = edit_config (config, good);
+  if (edited == NULL)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE,
+                   "the configuration of token `%s` in %s has an unknown form", token,
+                   sqlite3_db_filename (database, "main"));
+      return FALSE;
+    }
+  if (strcmp (edited, config) == 0)
+    return TRUE;
+  statement =
+      prepare (database, "UPDATE tokens SET config = ? WHERE label = ?", "cannot change", error);
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_text (statement, 1, edited, -1, SQLITE_STATIC);
+  sqlite3_bind_text (statement, 2, token, -1, SQLITE_STATIC);
+  return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
+}

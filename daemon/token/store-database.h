@@ -1,0 +1,53 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+#include <sqlite3.h>
+
+G_BEGIN_DECLS
+
+/*
+ * What the store does by SQLite in tpm2-pkcs11's database (schema 8): it adds a primary, sets one flag of a token,
+ * copies and checks. All else is the library's. Every error is GGTPM_ERROR_STORE with the path in its text. Waits for a
+ * few seconds where another process holds a lock.
+ */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (sqlite3, sqlite3_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (sqlite3_stmt, sqlite3_finalize)
+
+/* An existing database, for reading and writing (what a killed writer left half done is rolled back at first use). */
+sqlite3 *store_database_open (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What is read from now on is one state: nobody's change is put in the file until @database is closed. */
+gboolean store_database_freeze (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Keeps other writers out until @database is closed. */
+gboolean store_database_lock (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A consistent copy of @source in a new file. */
+gboolean
+store_database_copy (sqlite3 *source, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Structure, foreign keys, and that the tables are there. */
+gboolean store_database_check (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * Of GBytes: Esys_TR_Serialize()'s form of the persistent primaries. @used: only those that a token has.
+ * Free with g_ptr_array_unref().
+ */
+GPtrArray *store_database_list_primaries (sqlite3 *database,
+                                          gboolean used,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+gboolean store_database_add_primary (sqlite3 *database,
+                                     GBytes *esys_blob,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Errors: also where there is no such token. */
+gboolean store_database_set_pss_sigs_good (sqlite3 *database,
+                                           const char *token,
+                                           gboolean good,
+                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

@@ -1,0 +1,29 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include "store.h"
+
+G_BEGIN_DECLS
+
+/* What store.c, store-change.c and store-check.c share. */
+
+#define STORE_DATABASE_NAME "tpm2_pkcs11.sqlite3"
+
+struct _Store
+{
+  char *dir;
+  char *database;
+  char *pins;
+  char *staging;
+  gid_t group;
+};
+
+/* FALSE and GGTPM_ERROR_STORE: `WHAT PATH: errno's text`. */
+gboolean store_set_errno (const char *what, const char *path, GError **error);
+
+/* Removes a directory of ours with all that is in it; one that does not exist is fine. */
+gboolean store_remove_tree (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

@@ -1,0 +1,203 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "store.h"
+
+#include "build-config.h"
+#include "common/atomic-file.h"
+#include "dbus/error.h"
+#include "token/store-private.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DATABASE_MODE 01770
+#define PINS_MODE     0750
+
+gboolean
+store_set_errno (const char *what, const char *path, GError **error)
+{
+  int saved_errno = errno;
+
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "%s %s: %s", what, path,
+               g_strerror (saved_errno));
+  return FALSE;
+}
+
+/* Anything that fails here is the store's fault to callers, whatever its domain was. */
+static gboolean
+convert_error (GError **error)
+{
+  if (error != NULL && *error != NULL)
+    {
+      (*error)->domain = GGTPM_ERROR;
+      (*error)->code = GGTPM_ERROR_STORE;
+    }
+  return FALSE;
+}
+
+static gid_t
+find_group (void)
+{
+  char buffer[4096];
+  struct group group;
+  struct group *found = NULL;
+
+  if (getgrnam_r (GGTPM_GROUP, &group, buffer, sizeof buffer, &found) != 0 || found == NULL)
+    return (gid_t)-1;
+  return found->gr_gid;
+}
+
+/* The group first: chown() clears the mode's special bits. */
+static gboolean
+set_owner_and_mode (const char *path, mode_t mode, gid_t group, GError **error)
+{
+  struct stat status;
+
+  if (stat (path, &status) < 0)
+    return store_set_errno ("cannot look at", path, error);
+  if (group != (gid_t)-1 && status.st_gid != group)
+    {
+      if (chown (path, (uid_t)-1, group) == 0)
+        status.st_mode = 0;
+      else if (errno == EPERM)
+        g_message ("cannot give %s to group %s: consumers outside of this user cannot read it",
+                   path, GGTPM_GROUP);
+      else
+        return store_set_errno ("cannot change the group of", path, error);
+    }
+  if ((status.st_mode & 07777) != mode && chmod (path, mode) < 0)
+    return store_set_errno ("cannot change the mode of", path, error);
+  return TRUE;
+}
+
+static gboolean
+make_directory (const char *path, mode_t mode, gid_t group, GError **error)
+{
+  if (g_mkdir_with_parents (path, (int)(mode & 0777)) < 0)
+    return store_set_errno ("cannot create", path, error);
+  return set_owner_and_mode (path, mode, group, error);
+}
+
+Store *
+store_new (const Config *config, GError **error)
+{
+  g_autoptr (Store) self = g_new0 (Store, 1);
+
+  self->dir = g_build_filename (config->state_dir, "pkcs11", NULL);
+  self->database = g_build_filename (self->dir, STORE_DATABASE_NAME, NULL);
+  self->pins = g_build_filename (config->state_dir, "pins", NULL);
+  self->staging = g_build_filename (config->state_dir, "pkcs11.staging", NULL);
+  self->group = find_group ();
+  if (!make_directory (self->dir, DATABASE_MODE, self->group, error) ||
+      !make_directory (self->pins, PINS_MODE, self->group, error) ||
+      !store_remove_tree (self->staging, error))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+void
+store_free (Store *self)
+{
+  if (self == NULL)
+    return;
+  g_free (self->dir);
+  g_free (self->database);
+  g_free (self->pins);
+  g_free (self->staging);
+  g_free (self);
+}
+
+const char *
+store_get_dir (Store *self)
+{
+  return self->dir;
+}
+
+const char *
+store_get_database (Store *self)
+{
+  return self->database;
+}
+
+gboolean
+store_exists (Store *self)
+{
+  return g_file_test (self->database, G_FILE_TEST_EXISTS);
+}
+
+gid_t
+store_get_group (Store *self)
+{
+  return self->group;
+}
+
+char *
+store_get_stamp (Store *self)
+{
+  struct stat status;
+
+  if (stat (self->database, &status) < 0)
+    return g_strdup ("none");
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "-%" G_GINT64_FORMAT ".%09ld-%" G_GINT64_FORMAT,
+                          (guint64)status.st_ino, (gint64)status.st_mtim.tv_sec,
+                          status.st_mtim.tv_nsec, (gint64)status.st_size);
+}
+
+/* ---- PIN files ---- */
+
+/* As sd_bus_path_encode(): what is no letter or digit, and a digit in front, becomes _xx. */
+static char *
+encode_label (const char *label)
+{
+  GString *encoded = g_string_new (*label == '\0' ? "_" : NULL);
+
+  for (const char *c = label; *c != '\0'; c++)
+    if (g_ascii_isalpha (*c) || (c > label && g_ascii_isdigit (*c)))
+      g_string_append_c (encoded, *c);
+    else
+      g_string_append_printf (encoded, "_%02x", (guint8)*c);
+  return g_string_free (encoded, FALSE);
+}
+
+char *
+store_get_pin_path (Store *self, const char *token, StorePin kind)
+{
+  g_autofree char *encoded = encode_label (token);
+
+  return g_strdup_printf ("%s/%s.%s", self->pins, encoded, kind == STORE_PIN_USER ? "user" : "so");
+}
+
+Secret *
+store_load_pin (Store *self, const char *token, StorePin kind, GError **error)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Secret) pin = secret_read_file (path, &local_error);
+
+  if (pin != NULL && secret_get_length (pin) > 0)
+    return g_steal_pointer (&pin);
+  if (pin != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "the PIN file %s is empty", path);
+  else if (!g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      convert_error (error);
+    }
+  return NULL;
+}
+
+gboolean
+store_save_pin (Store *self, const char *token, StorePin kind, const Secret *pin, GError **error)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+  gboolean for_group = kind == STORE_PIN_USER && self->group != (gid_t)-1;
+
+  return secret_write_file (pin, path, for_group ? 0640 : 0600, for_group ? self->group : (gid_t)-1,
+                            error) ||
+         convert_error (error);
+}
