@@ -130,6 +130,14 @@ store_exists (Store *self)
   return g_file_test (self->database, G_FILE_TEST_EXISTS);
 }
 
+gboolean
+store_exists_below (const char *state_dir)
+{
+  g_autofree char *database = g_build_filename (state_dir, "pkcs11", STORE_DATABASE_NAME, NULL);
+
+  return g_file_test (database, G_FILE_TEST_EXISTS);
+}
+
 gid_t
 store_get_group (Store *self)
 {

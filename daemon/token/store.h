@@ -28,6 +28,8 @@ const char *store_get_dir (Store *store);
 const char *store_get_database (Store *store);
 /* Whether there is a database at all. */
 gboolean store_exists (Store *store);
+/* The same without a Store. Any thread. */
+gboolean store_exists_below (const char *state_dir);
 /* The group of consumers; -1 where it does not exist. */
 gid_t store_get_group (Store *store);
 
