@@ -118,8 +118,8 @@ has_id (const TokenKey *key, const char *id)
 }
 
 /*
- * Whether the token is one that we provisioned with the plan's options. Our commits put token and key in place together,
- * so a token without our key is ours only if it was complete once.
+ * Whether the token is one that we provisioned with the plan's options. Our commits put token and key in place
+ * together, so a token without our key is ours only if it was complete once.
  */
 static gboolean
 is_ours (Steps *self)
