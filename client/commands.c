@@ -178,7 +178,7 @@ commands_suggest (const char *word, const char *const *candidates)
       guint distance = get_distance (word, candidates[i]);
 
       /* A short word is near to everything. */
-      if (distance < best_distance && distance < strlen (word))
+      if (distance < best_distance && distance < strlen (word) - strspn (word, "-"))
         {
           best = candidates[i];
           best_distance = distance;
@@ -191,17 +191,16 @@ static gboolean
 fail_unknown (const char *what, const char *word, GPtrArray *candidates, GError **error)
 {
   const char *near = NULL;
-  const char *dashes = g_str_equal (what, "option") ? "--" : "";
   g_autofree char *clean = output_clean (word);
 
   g_ptr_array_add (candidates, NULL);
   near = commands_suggest (word, (const char *const *)candidates->pdata);
   if (near != NULL)
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                 "unknown %s '%s%s': did you mean '%s%s'?", what, dashes, clean, dashes, near);
+                 "unknown %s '%s': did you mean '%s'?", what, clean, near);
   else
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "unknown %s '%s%s': see --help",
-                 what, dashes, clean);
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "unknown %s '%s': see --help", what,
+                 clean);
   return FALSE;
 }
 
@@ -226,18 +225,17 @@ make_entries (const Command *command, Options *options)
   return entries;
 }
 
+/* @message: GOption's, which ends in the option as it was typed */
 static gboolean
 fail_unknown_option (const char *message, GArray *entries, GError **error)
 {
-  g_autoptr (GPtrArray) names = g_ptr_array_new ();
-  const char *word = strrchr (message, ' ');
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  const char *space = strrchr (message, ' ');
 
-  word = word != NULL ? word + 1 : message;
-  while (*word == '-')
-    word++;
   for (guint i = 0; i < entries->len; i++)
-    g_ptr_array_add (names, (gpointer)g_array_index (entries, GOptionEntry, i).long_name);
-  return fail_unknown ("option", word, names, error);
+    g_ptr_array_add (names,
+                     g_strconcat ("--", g_array_index (entries, GOptionEntry, i).long_name, NULL));
+  return fail_unknown ("option", space != NULL ? space + 1 : message, names, error);
 }
 
 /*
