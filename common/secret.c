@@ -204,7 +204,7 @@ read_free (Read *self)
 static gboolean
 finish_read (GTask *task, GError *error)
 {
-  g_autoptr (GTask) alive = g_object_ref (task);
+  g_autoptr (GTask) alive G_GNUC_UNUSED = g_object_ref (task);
   Read *self = g_task_get_task_data (task);
 
   for (int i = 0; i < N_SOURCES; i++)
