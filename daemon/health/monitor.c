@@ -160,10 +160,11 @@ update (Monitor *monitor, const HealthFacts *before)
 static void
 set_facts_device (Monitor *monitor, HealthDevice device, const char *reason)
 {
-  g_autofree char *old = g_steal_pointer (&monitor->facts.device_reason);
+  g_autofree char *copy = g_strdup (reason);
 
   monitor->facts.device = device;
-  monitor->facts.device_reason = g_strdup (reason);
+  g_free (monitor->facts.device_reason);
+  monitor->facts.device_reason = g_steal_pointer (&copy);
 }
 
 /* What is not known to be so now is not known. What the chip is (fixed) stays: the values are those last read. */
