@@ -122,3 +122,50 @@ class Swtpm:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Proxy:
+    """tests/lib/tpm-proxy.c in front of a Swtpm; its rules are described there.
+
+        with Swtpm() as tpm, Proxy(tpm) as proxy:
+            proxy.rules("identity SLB9670-7.85", "17b rc 922 3")
+    """
+
+    def __init__(self, swtpm, program=None):
+        program = program or os.environ["TPM_PROXY"]
+        self.socket = os.path.join(swtpm.dir, "p")
+        self.tcti = "swtpm:path=" + self.socket
+        self._rules = self.socket + ".rules"
+        self.rules()
+        # tcti-swtpm speaks to swtpm's control socket as well
+        os.symlink(swtpm.socket + ".ctrl", self.socket + ".ctrl")
+        self.process = subprocess.Popen([program, swtpm.socket, self.socket, self._rules])
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.connect(self.socket)
+                    return
+                except OSError:
+                    if self.process.poll() is not None or time.monotonic() > deadline:
+                        raise
+            time.sleep(0.005)
+
+    def rules(self, *lines):
+        """From the next command on; without lines the proxy is transparent."""
+        with open(self._rules + ".new", "w", encoding="ascii") as rules:
+            rules.write("\n".join(lines))
+        os.rename(self._rules + ".new", self._rules)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        for path in (self.socket, self.socket + ".ctrl", self._rules):
+            if os.path.lexists(path):
+                os.unlink(path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()

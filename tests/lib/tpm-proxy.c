@@ -1,0 +1,494 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * tpm-proxy UPSTREAM LISTEN RULES: between a TPM client and swtpm, both on unix sockets with raw TPM framing. Makes
+ * swtpm look like another chip, and makes it fail. RULES is a file, looked at before each command; a line is one of
+ *
+ *   identity NAME           fixed properties of the chip NAME (see `identities`)
+ *   property HEX HEX        a TPM_PT and its value
+ *   COMMAND ACTION [ARGUMENT] [COUNT]
+ *
+ * COMMAND is a TPM_CC in hexadecimal, or `any`. The first line that matches counts; with COUNT it does so that many
+ * times, counted anew when the file changes. The ACTIONs:
+ *
+ *   rc HEX      answers with this response code; the chip does not see the command
+ *   raw HEX     answers with these bytes, however many
+ *   garbage -   answers with 64 bytes that mean nothing, the header too
+ *   noise -     a proper header of success, and 32 bytes that mean nothing
+ *   short N     the chip's answer, only its first N bytes, then end of file
+ *   size N      the chip's answer with N as the size in its header
+ *   delay MS    the chip's answer, later
+ *   eof -       closes the connection; the chip does not see the command
+ *   lost -      the chip does the command; then closes the connection
+ *   hang -      never answers
+ */
+
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <tss2/tss2_tpm2_types.h>
+#include <unistd.h>
+
+#define HEADER_SIZE   10
+#define MAX_FRAME     8192
+#define ENTRY_SIZE    8
+#define LIST_OFFSET   19 /* of the first property: header, moreData, capability, count */
+#define IFX           0x49465800u
+#define N_NOISE       32
+#define N_GARBAGE     64
+#define CC_ANY        0u
+#define BEYOND_FIXED  0x200u
+#define REVISION_1_16 116u
+
+typedef struct
+{
+  const char *name;
+  const char *vendor_string;
+  guint32 revision;
+  guint32 day;
+  guint32 year;
+  guint32 firmware_1;
+  guint32 firmware_2;
+} Identity;
+
+/* Builds and dates that no public source gives (7.61; days of 7.40 and the 9672) are made up and of no meaning. */
+static const Identity identities[] = {
+  { "SLB9670-7.40", "SLB9670", REVISION_1_16, 15, 2016, 0x00070028, 0x00083200 },
+  { "SLB9670-7.61", "SLB9670", REVISION_1_16, 15, 2016, 0x0007003d, 0x000c3500 },
+  { "SLB9670-7.62", "SLB9670", REVISION_1_16, 15, 2016, 0x0007003e, 0x000c3600 },
+  { "SLB9670-7.85", "SLB9670", 138, 8, 2018, 0x00070055, 0x0011cb02 },
+  { "SLI9670-13.11", "SLI9670", 138, 8, 2018, 0x000d000b, 0x0011cb00 },
+  { "SLM9670-13.11", "SLM9670", 138, 8, 2018, 0x000d000b, 0x0011cb00 },
+  { "SLB9672-15.21", "SLB9672", 159, 8, 2020, 0x000f0015, 0x00402e00 },
+  { "SLB9672-15.23", "SLB9672", 159, 8, 2020, 0x000f0017, 0x00450000 },
+};
+
+typedef enum
+{
+  ACTION_NONE,
+  ACTION_RC,
+  ACTION_RAW,
+  ACTION_GARBAGE,
+  ACTION_NOISE,
+  ACTION_SHORT,
+  ACTION_SIZE,
+  ACTION_DELAY,
+  ACTION_EOF,
+  ACTION_LOST,
+  ACTION_HANG,
+  N_ACTIONS
+} Action;
+
+static const char *const action_names[] = {
+  NULL, "rc", "raw", "garbage", "noise", "short", "size", "delay", "eof", "lost", "hang",
+};
+
+G_STATIC_ASSERT (G_N_ELEMENTS (action_names) == N_ACTIONS);
+
+typedef struct
+{
+  guint32 command;
+  Action action;
+  char *argument;
+  guint64 left;
+} Rule;
+
+typedef struct
+{
+  const char *upstream;
+  const char *rules_path;
+  GMutex mutex;
+  char *text; /* of the rules below */
+  GArray *rules;
+  GHashTable *properties; /* TPM_PT to value */
+  gboolean crosses_groups;
+} Proxy;
+
+static guint32
+get_be32 (const guint8 *bytes)
+{
+  guint32 value;
+
+  memcpy (&value, bytes, sizeof (value));
+  return GUINT32_FROM_BE (value);
+}
+
+static void
+put_be32 (guint8 *bytes, guint32 value)
+{
+  value = GUINT32_TO_BE (value);
+  memcpy (bytes, &value, sizeof (value));
+}
+
+static void
+rule_clear (gpointer data)
+{
+  g_free (((Rule *)data)->argument);
+}
+
+static void
+set_property (Proxy *proxy, guint32 property, guint32 value)
+{
+  g_hash_table_insert (proxy->properties, GUINT_TO_POINTER (property), GUINT_TO_POINTER (value));
+}
+
+static void
+set_identity (Proxy *proxy, const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (identities); i++)
+    {
+      const Identity *identity = &identities[i];
+      guint8 text[16] = { 0 };
+
+      if (!g_str_equal (identity->name, name))
+        continue;
+      memcpy (text, identity->vendor_string, strlen (identity->vendor_string));
+      for (guint j = 0; j < 4; j++)
+        set_property (proxy, TPM2_PT_VENDOR_STRING_1 + j, get_be32 (text + 4 * j));
+      set_property (proxy, TPM2_PT_MANUFACTURER, IFX);
+      set_property (proxy, TPM2_PT_VENDOR_TPM_TYPE, 0);
+      set_property (proxy, TPM2_PT_REVISION, identity->revision);
+      set_property (proxy, TPM2_PT_DAY_OF_YEAR, identity->day);
+      set_property (proxy, TPM2_PT_YEAR, identity->year);
+      set_property (proxy, TPM2_PT_FIRMWARE_VERSION_1, identity->firmware_1);
+      set_property (proxy, TPM2_PT_FIRMWARE_VERSION_2, identity->firmware_2);
+      proxy->crosses_groups = identity->revision == REVISION_1_16;
+      return;
+    }
+  g_printerr ("tpm-proxy: no identity `%s`\n", name);
+  exit (1);
+}
+
+static Action
+parse_action (const char *name)
+{
+  for (gint action = ACTION_NONE + 1; action < N_ACTIONS; action++)
+    if (g_str_equal (action_names[action], name))
+      return (Action)action;
+  g_printerr ("tpm-proxy: no action `%s`\n", name);
+  exit (1);
+}
+
+static void
+parse_line (Proxy *proxy, const char *line)
+{
+  g_auto (GStrv) words = g_strsplit (line, " ", -1);
+  guint n = g_strv_length (words);
+  Rule rule = { 0 };
+
+  if (n == 0 || *words[0] == '\0' || *words[0] == '#')
+    return;
+  if (g_str_equal (words[0], "identity") && n == 2)
+    {
+      set_identity (proxy, words[1]);
+      return;
+    }
+  if (g_str_equal (words[0], "property") && n == 3)
+    {
+      set_property (proxy, (guint32)g_ascii_strtoull (words[1], NULL, 16),
+                    (guint32)g_ascii_strtoull (words[2], NULL, 16));
+      return;
+    }
+  if (n < 2 || n > 4)
+    {
+      g_printerr ("tpm-proxy: not a rule: `%s`\n", line);
+      exit (1);
+    }
+  rule.command =
+      g_str_equal (words[0], "any") ? CC_ANY : (guint32)g_ascii_strtoull (words[0], NULL, 16);
+  rule.action = parse_action (words[1]);
+  rule.argument = g_strdup (n > 2 ? words[2] : "");
+  rule.left = n > 3 ? g_ascii_strtoull (words[3], NULL, 10) : G_MAXUINT64;
+  g_array_append_val (proxy->rules, rule);
+}
+
+/* With the mutex. */
+static void
+load_rules (Proxy *proxy)
+{
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents (proxy->rules_path, &text, NULL, NULL))
+    text = g_strdup ("");
+  if (g_strcmp0 (text, proxy->text) == 0)
+    return;
+  g_free (proxy->text);
+  proxy->text = g_strdup (text);
+  g_array_set_size (proxy->rules, 0);
+  g_hash_table_remove_all (proxy->properties);
+  proxy->crosses_groups = FALSE;
+  lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; *line != NULL; line++)
+    parse_line (proxy, *line);
+}
+
+/* What to do with a command. @out_argument: free with g_free() */
+static Action
+find_action (Proxy *proxy, guint32 command, char **out_argument)
+{
+  Action action = ACTION_NONE;
+
+  g_mutex_lock (&proxy->mutex);
+  load_rules (proxy);
+  for (guint i = 0; i < proxy->rules->len && action == ACTION_NONE; i++)
+    {
+      Rule *rule = &g_array_index (proxy->rules, Rule, i);
+
+      if (rule->left == 0 || (rule->command != CC_ANY && rule->command != command))
+        continue;
+      rule->left--;
+      action = rule->action;
+      *out_argument = g_strdup (rule->argument);
+    }
+  g_mutex_unlock (&proxy->mutex);
+  return action;
+}
+
+/* A whole frame; NULL: end of file or not a frame. */
+static GByteArray *
+read_frame (GInputStream *stream)
+{
+  g_autoptr (GByteArray) frame = g_byte_array_new ();
+  gsize n = 0;
+  guint32 size;
+
+  g_byte_array_set_size (frame, HEADER_SIZE);
+  if (!g_input_stream_read_all (stream, frame->data, HEADER_SIZE, &n, NULL, NULL) ||
+      n != HEADER_SIZE)
+    return NULL;
+  size = get_be32 (frame->data + 2);
+  if (size < HEADER_SIZE || size > MAX_FRAME)
+    return NULL;
+  g_byte_array_set_size (frame, size);
+  if (!g_input_stream_read_all (stream, frame->data + HEADER_SIZE, size - HEADER_SIZE, &n, NULL,
+                                NULL) ||
+      n != size - HEADER_SIZE)
+    return NULL;
+  return g_steal_pointer (&frame);
+}
+
+/* One connection for each command, so that swtpm may come and go. */
+static GByteArray *
+ask_chip (Proxy *proxy, const GByteArray *command)
+{
+  g_autoptr (GSocketClient) client = g_socket_client_new ();
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (proxy->upstream);
+  g_autoptr (GSocketConnection) connection =
+      g_socket_client_connect (client, G_SOCKET_CONNECTABLE (address), NULL, NULL);
+  GOutputStream *out;
+
+  if (connection == NULL)
+    return NULL;
+  out = g_io_stream_get_output_stream (G_IO_STREAM (connection));
+  if (!g_output_stream_write_all (out, command->data, command->len, NULL, NULL, NULL))
+    return NULL;
+  return read_frame (g_io_stream_get_input_stream (G_IO_STREAM (connection)));
+}
+
+static gboolean
+is_properties_answer (const GByteArray *command, const GByteArray *answer)
+{
+  return command->len >= HEADER_SIZE + 12 && answer->len >= LIST_OFFSET &&
+         command->data[1] == 0x01 && get_be32 (command->data + 6) == TPM2_CC_GetCapability &&
+         get_be32 (command->data + 10) == TPM2_CAP_TPM_PROPERTIES &&
+         get_be32 (answer->data + 6) == TPM2_RC_SUCCESS;
+}
+
+/* As chips of revision 1.16 do: what was asked for beyond the fixed group is there. */
+static void
+append_next_group (Proxy *proxy, const GByteArray *command, GByteArray *answer)
+{
+  g_autoptr (GByteArray) next_command = g_byte_array_new ();
+  g_autoptr (GByteArray) next = NULL;
+  guint32 count = get_be32 (answer->data + LIST_OFFSET - 4);
+  guint32 wanted = get_be32 (command->data + 18);
+
+  if (get_be32 (command->data + 14) >= BEYOND_FIXED || count >= wanted)
+    return;
+  g_byte_array_append (next_command, command->data, command->len);
+  put_be32 (next_command->data + 14, BEYOND_FIXED);
+  put_be32 (next_command->data + 18, wanted - count);
+  next = ask_chip (proxy, next_command);
+  if (next == NULL || !is_properties_answer (next_command, next))
+    return;
+  g_byte_array_append (answer, next->data + LIST_OFFSET, next->len - LIST_OFFSET);
+  put_be32 (answer->data + LIST_OFFSET - 4, count + get_be32 (next->data + LIST_OFFSET - 4));
+  put_be32 (answer->data + 2, answer->len);
+}
+
+static void
+rewrite (Proxy *proxy, const GByteArray *command, GByteArray *answer)
+{
+  if (!is_properties_answer (command, answer))
+    return;
+  g_mutex_lock (&proxy->mutex);
+  if (proxy->crosses_groups)
+    append_next_group (proxy, command, answer);
+  for (guint i = LIST_OFFSET; i + ENTRY_SIZE <= answer->len; i += ENTRY_SIZE)
+    {
+      gpointer value;
+
+      if (g_hash_table_lookup_extended (
+              proxy->properties, GUINT_TO_POINTER (get_be32 (answer->data + i)), NULL, &value))
+        put_be32 (answer->data + i + 4, GPOINTER_TO_UINT (value));
+    }
+  g_mutex_unlock (&proxy->mutex);
+}
+
+static GByteArray *
+new_answer (guint32 rc, guint n_body)
+{
+  GByteArray *answer = g_byte_array_new ();
+
+  g_byte_array_set_size (answer, HEADER_SIZE + n_body);
+  answer->data[0] = 0x80;
+  answer->data[1] = 0x01;
+  put_be32 (answer->data + 2, answer->len);
+  put_be32 (answer->data + 6, rc);
+  for (guint i = 0; i < n_body; i++)
+    answer->data[HEADER_SIZE + i] = (guint8)(0xf1 + 37 * i);
+  return answer;
+}
+
+static GByteArray *
+parse_hex (const char *text)
+{
+  GByteArray *bytes = g_byte_array_new ();
+
+  for (; g_ascii_isxdigit (text[0]) && g_ascii_isxdigit (text[1]); text += 2)
+    {
+      guint8 byte = (guint8)(g_ascii_xdigit_value (text[0]) << 4 | g_ascii_xdigit_value (text[1]));
+
+      g_byte_array_append (bytes, &byte, 1);
+    }
+  return bytes;
+}
+
+static GByteArray *
+make_garbage (void)
+{
+  GByteArray *answer = new_answer (0, N_GARBAGE - HEADER_SIZE);
+
+  for (guint i = 0; i < HEADER_SIZE; i++)
+    answer->data[i] = (guint8)(0xe7 - 29 * i);
+  return answer;
+}
+
+/* The answer without the chip; NULL: none. */
+static GByteArray *
+answer_alone (Action action, const char *argument)
+{
+  switch ((gint)action)
+    {
+    case ACTION_RC:
+      return new_answer ((guint32)g_ascii_strtoull (argument, NULL, 16), 0);
+    case ACTION_RAW:
+      return parse_hex (argument);
+    case ACTION_NOISE:
+      return new_answer (TPM2_RC_SUCCESS, N_NOISE);
+    case ACTION_GARBAGE:
+      return make_garbage ();
+    case ACTION_HANG:
+      for (;;)
+        pause ();
+    default:
+      return NULL;
+    }
+}
+
+static gboolean
+needs_chip (Action action)
+{
+  return action == ACTION_NONE || action == ACTION_SHORT || action == ACTION_SIZE ||
+         action == ACTION_DELAY || action == ACTION_LOST;
+}
+
+/* @out_close: whether the connection ends after it */
+static GByteArray *
+answer_command (Proxy *proxy, const GByteArray *command, gboolean *out_close)
+{
+  g_autofree char *argument = NULL;
+  Action action = find_action (proxy, get_be32 (command->data + 6), &argument);
+  g_autoptr (GByteArray) answer = NULL;
+  guint number;
+
+  *out_close = action == ACTION_SHORT;
+  if (!needs_chip (action))
+    return answer_alone (action, argument);
+  answer = ask_chip (proxy, command);
+  if (answer == NULL || action == ACTION_LOST)
+    return NULL;
+  rewrite (proxy, command, answer);
+  number = argument != NULL ? (guint)g_ascii_strtoull (argument, NULL, 10) : 0;
+  if (action == ACTION_SHORT)
+    g_byte_array_set_size (answer, MIN (answer->len, number));
+  else if (action == ACTION_SIZE)
+    put_be32 (answer->data + 2, number);
+  else if (action == ACTION_DELAY)
+    g_usleep (number * 1000ul);
+  return g_steal_pointer (&answer);
+}
+
+static gboolean
+on_run (GThreadedSocketService *service,
+        GSocketConnection *connection,
+        GObject *source,
+        Proxy *proxy)
+{
+  GInputStream *in = g_io_stream_get_input_stream (G_IO_STREAM (connection));
+  GOutputStream *out = g_io_stream_get_output_stream (G_IO_STREAM (connection));
+  gboolean ends = FALSE;
+
+  while (!ends)
+    {
+      g_autoptr (GByteArray) command = read_frame (in);
+      g_autoptr (GByteArray) answer = NULL;
+
+      if (command != NULL)
+        answer = answer_command (proxy, command, &ends);
+      if (answer == NULL ||
+          !g_output_stream_write_all (out, answer->data, answer->len, NULL, NULL, NULL))
+        ends = TRUE;
+    }
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  Proxy proxy = { 0 };
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GSocketService) service = g_threaded_socket_service_new (-1);
+  g_autoptr (GSocketAddress) address = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (argc != 4)
+    {
+      g_printerr ("usage: tpm-proxy UPSTREAM LISTEN RULES\n");
+      return 2;
+    }
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  signal (SIGPIPE, SIG_IGN);
+  proxy.upstream = argv[1];
+  proxy.rules_path = argv[3];
+  proxy.rules = g_array_new (FALSE, FALSE, sizeof (Rule));
+  g_array_set_clear_func (proxy.rules, rule_clear);
+  proxy.properties = g_hash_table_new (NULL, NULL);
+  g_mutex_init (&proxy.mutex);
+
+  address = g_unix_socket_address_new (argv[2]);
+  g_signal_connect (service, "run", G_CALLBACK (on_run), &proxy);
+  if (!g_socket_listener_add_address (G_SOCKET_LISTENER (service), address, G_SOCKET_TYPE_STREAM,
+                                      G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &error))
+    {
+      g_printerr ("tpm-proxy: %s\n", error->message);
+      return 1;
+    }
+  g_main_loop_run (loop);
+  return 0;
+}
