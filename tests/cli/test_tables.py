@@ -1,0 +1,186 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""ggtpmctl's table of commands, its man page and its completion say the same. No daemon."""
+
+import os
+import re
+import subprocess
+import unittest
+
+SOURCE = os.environ['GGTPM_SOURCE_DIR']
+GGTPMCTL = os.path.join(os.environ['GGTPM_BUILD_DIR'], 'client/ggtpmctl')
+COMPLETION = os.path.join(SOURCE, 'client/completion/ggtpmctl')
+MAN = os.path.join(SOURCE, 'docs/man/ggtpmctl.1')
+
+# Completes the words of its arguments, the last one being under the cursor.
+COMPLETE = r'''
+source "$1"; shift
+ggtpmctl () { return 1; }
+COMP_WORDS=(ggtpmctl "$@"); COMP_CWORD=$#
+_ggtpmctl
+printf '%s\n' "${COMPREPLY[@]}"
+'''
+
+
+def ggtpmctl(*args):
+    return subprocess.run([GGTPMCTL, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                          env=os.environ | {'DBUS_SYSTEM_BUS_ADDRESS': 'unix:path=/nonexistent'})
+
+
+def section(text, title):
+    match = re.search(rf'^{title}:\n((?:  .*\n)*)', text, re.M)
+    return match.group(1)
+
+
+def help_commands():
+    names = []
+    for line in section(ggtpmctl('--help').stdout, 'Commands').splitlines():
+        # the arguments are in capitals, or v1|v2|lite
+        name = re.match(r'  ([a-z-]+(?: [a-z-]+(?=  | [A-Zv]))?)', line).group(1)
+        names.append(name)
+    return names
+
+
+def help_options(*command):
+    """Long names, each with whether it takes a value."""
+    text = ggtpmctl(*command, '--help').stdout
+    found = re.findall(r'^  (?:-h, )?--([a-z-]+)( [A-Z]+)?', section(text, 'Options'), re.M)
+    return {name: bool(value) for name, value in found}
+
+
+def man_sections():
+    """Of OPTIONS and of each command: long names, each with whether it takes a value."""
+    sections = {}
+    current = None
+    with open(MAN, encoding='utf-8') as file:
+        for line in file:
+            line = line.replace(r'\-', '-').rstrip('\n')
+            if match := re.match(r'\.S[HS] (.*)', line):
+                name = re.sub(r'\\f[A-Z].*', '', match.group(1)).strip()
+                current = sections.setdefault(name, {})
+            elif line.startswith(('.B', '.BI', '.BR')) and current is not None and in_list:
+                for name, value in re.findall(r'--([a-z-]+)("? " ?[A-Z]+| [A-Z]+)?', line):
+                    current[name] = bool(value)
+            in_list = line in ('.TP', '.TQ')
+    return sections
+
+
+def complete(*words):
+    result = subprocess.run(['bash', '-c', COMPLETE, 'bash', COMPLETION, *words], capture_output=True, text=True,
+                            check=True)
+    return [word for word in result.stdout.splitlines() if word != '']
+
+
+class Tables(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.commands = help_commands()
+        cls.man = man_sections()
+        cls.globals = help_options()
+
+    def test_commands_of_the_contract(self):
+        self.assertEqual(self.commands,
+                         ['status', 'info', 'provision', 'token list', 'key list', 'key create', 'key csr', 'key uri',
+                          'key install-cert', 'key sign', 'config write'])
+
+    def test_man_has_every_command_and_no_other(self):
+        sections = [name for name in self.man if name.islower()]
+        self.assertEqual(sections, self.commands)
+
+    def test_man_has_every_option_and_no_other(self):
+        self.assertEqual(self.man['OPTIONS'], self.globals)
+        for command in self.commands:
+            with self.subTest(command=command):
+                options = help_options(*command.split(' '))
+                own = {name: value for name, value in options.items() if name not in self.globals}
+                self.assertEqual(self.man[command], own)
+
+    def test_completion_has_every_command_and_no_other(self):
+        nouns = list(dict.fromkeys(command.split(' ')[0] for command in self.commands))
+        self.assertEqual(sorted(complete('')), sorted(nouns))
+        for noun in nouns:
+            with self.subTest(noun=noun):
+                verbs = [command.split(' ')[1] for command in self.commands if command.startswith(noun + ' ')]
+                self.assertEqual(complete(noun, ''), verbs)
+
+    def test_completion_has_every_option_and_no_other(self):
+        for command in self.commands:
+            with self.subTest(command=command):
+                words = command.split(' ')
+                expected = sorted('--' + name for name in help_options(*words))
+                self.assertEqual(sorted(complete(*words, '-')), expected)
+
+    def test_completion_knows_which_options_take_a_value(self):
+        # Behind such an option comes its value, not another option.
+        for command in self.commands:
+            words = command.split(' ')
+            for name, has_value in help_options(*words).items():
+                with self.subTest(command=command, option=name):
+                    options = [word for word in complete(*words, '--' + name, '--t') if word.startswith('--t')]
+                    self.assertEqual(bool(options), not has_value)
+
+    def test_completion_of_values(self):
+        self.assertEqual(complete('config', 'write', ''), ['v1', 'v2', 'lite'])
+        self.assertEqual(complete('config', 'write', '--force', 'l'), ['lite'])
+        self.assertEqual(complete('key', 'create', '--algorithm', ''), ['ecc-p256', 'rsa-2048'])
+        self.assertEqual(complete('--timeout', '3', 'key', 'sign', 'k', '--hash', 'sha5'), ['sha512'])
+        self.assertEqual(complete('--json', 'key', 'sign', '--mechanism', 'rsa-'), ['rsa-pkcs', 'rsa-pss'])
+        self.assertEqual(complete('key', 'install-cert', 'k', SOURCE + '/meson.b'), [SOURCE + '/meson.build'])
+
+    def test_man_has_every_exit_code(self):
+        with open(MAN, encoding='utf-8') as file:
+            text = file.read().split('.SH EXIT STATUS')[1].split('.SH')[0]
+        self.assertEqual(re.findall(r'^\.TP\n(\d+)$', text, re.M), list('0123456'))
+
+    def test_man_pages_are_sound(self):
+        pages = os.path.dirname(MAN)
+        for name in sorted(os.listdir(pages)):
+            if name == 'meson.build':
+                continue
+            with self.subTest(page=name):
+                result = subprocess.run(['groff', '-man', '-ww', '-z', os.path.join(pages, name)], capture_output=True,
+                                        text=True, check=False)
+                self.assertEqual((result.returncode, result.stderr), (0, ''))
+
+
+class Usage(unittest.TestCase):
+    """Exit code 2, and 0 where nothing is asked of the daemon."""
+
+    def assert_usage(self, args, *parts):
+        result = ggtpmctl(*args)
+        self.assertEqual(result.returncode, 2, args)
+        self.assertEqual(result.stdout, '')
+        self.assertRegex(result.stderr, '^ggtpmctl: error: ')
+        for part in parts:
+            self.assertIn(part, result.stderr)
+
+    def test_usage(self):
+        self.assert_usage(['frobnicate'], "'frobnicate'")
+        self.assert_usage(['provison'], "'provison'", "'provision'")
+        self.assert_usage(['key'], 'list, create, csr, uri, install-cert, sign')
+        self.assert_usage(['key', 'lits'], "'lits'", "'list'")
+        self.assert_usage(['provision', '--tokn', 'a'], "'--tokn'", "'--token'")
+        self.assert_usage(['info', '--token', 'a'], "'--token'")
+        self.assert_usage(['key', 'csr'], 'KEY')
+        self.assert_usage(['config', 'write'], 'v1|v2|lite')
+        self.assert_usage(['status', 'again'], "'again'")
+        self.assert_usage(['--timeout', '-2'], '--timeout')
+        self.assert_usage(['provision', '--no-wait', '--csr-out', 'x'], '--csr-out', '--no-wait')
+        self.assert_usage(['key', 'create', 'k', '--id', '0x1'], '--id', '0x1')
+        self.assert_usage(['key', 'sign', 'k', '--pin-file', '-'], 'standard input')
+
+    def test_help_and_version(self):
+        for args in (['--help'], ['-h'], ['key', '--help'], ['--help', 'key'], ['key', 'sign', '--help'],
+                     ['--json', 'status', '--help'], ['--version'], ['key', 'sign', '--version']):
+            with self.subTest(args=args):
+                result = ggtpmctl(*args)
+                self.assertEqual((result.returncode, result.stderr), (0, ''))
+                self.assertRegex(result.stdout, '^(Usage: )?ggtpmctl ')
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
