@@ -87,8 +87,6 @@ forget (const char *state_dir, LockoutRecord *record)
 }
 
 /*
- * 0. A refused auth (0x98e, 0x9a2) does not get right by waiting.
- * Part 1, 19.8: 0x921 on the lockout hierarchy ends after LOCKOUT_RECOVERY seconds, or with a TPM reset where that is
  * Part 1, 19.8: 0x921 on the lockout hierarchy ends after LOCKOUT_RECOVERY seconds, where that is 0 with a TPM reset. A
  * refused auth (0x98e, 0x9a2) does not get right by waiting.
  */
