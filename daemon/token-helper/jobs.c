@@ -40,6 +40,7 @@ static gboolean run_generate_key (Request *request, json_object *answer, GError 
 static gboolean run_sign (Request *request, json_object *answer, GError **error);
 static gboolean run_put_certificate (Request *request, json_object *answer, GError **error);
 static gboolean run_login (Request *request, json_object *answer, GError **error);
+static gboolean run_reopen (Request *request, json_object *answer, GError **error);
 
 static const struct
 {
@@ -78,6 +79,7 @@ static const struct
   { PROTOCOL_JOB_LOGIN,
     run_login,
     { { "token", MEMBER_LABEL }, { PROTOCOL_MEMBER_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_REOPEN, run_reopen, { { NULL } } },
 };
 
 /* ---- members ---- */
@@ -506,6 +508,13 @@ run_put_certificate (Request *request, json_object *answer, GError **error)
             functions->C_DestroyObject (session, g_array_index (old, CK_OBJECT_HANDLE, i)),
             "removing the old certificate", error))
       return FALSE;
+  return TRUE;
+}
+
+static gboolean
+run_reopen (Request *request, json_object *answer, GError **error)
+{
+  pkcs11_close (request->pkcs11);
   return TRUE;
 }
 

@@ -6,6 +6,7 @@
 #include "token/protocol.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -98,6 +99,16 @@ handle_lines (Pkcs11 *pkcs11, char *input, gsize *len)
   return TRUE;
 }
 
+/* Waits for input; the store is closed after a while without any. */
+static void
+wait_for_input (Pkcs11 *pkcs11)
+{
+  struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
+
+  if (poll (&input, 1, PROTOCOL_IDLE_CLOSE_S * 1000) == 0)
+    pkcs11_close (pkcs11);
+}
+
 static int
 serve (Pkcs11 *pkcs11)
 {
@@ -106,8 +117,10 @@ serve (Pkcs11 *pkcs11)
 
   while (len < PROTOCOL_MAX_LINE)
     {
-      ssize_t n = read (STDIN_FILENO, input + len, PROTOCOL_MAX_LINE - len);
+      ssize_t n;
 
+      wait_for_input (pkcs11);
+      n = read (STDIN_FILENO, input + len, PROTOCOL_MAX_LINE - len);
       if (n < 0 && errno == EINTR)
         continue;
       if (n <= 0)

@@ -119,16 +119,23 @@ pkcs11_new (const char *path, GError **error)
 }
 
 void
+pkcs11_close (Pkcs11 *self)
+{
+  if (!self->initialised)
+    return;
+  for (guint i = 0; i < self->sessions->len; i++)
+    self->functions->C_CloseSession (g_array_index (self->sessions, Session, i).handle);
+  g_array_set_size (self->sessions, 0);
+  self->functions->C_Finalize (NULL);
+  self->initialised = FALSE;
+}
+
+void
 pkcs11_free (Pkcs11 *self)
 {
   if (self == NULL)
     return;
-  if (self->initialised)
-    {
-      for (guint i = 0; i < self->sessions->len; i++)
-        self->functions->C_CloseSession (g_array_index (self->sessions, Session, i).handle);
-      self->functions->C_Finalize (NULL);
-    }
+  pkcs11_close (self);
   secret_wipe (self->mac_key, sizeof self->mac_key);
   g_array_unref (self->sessions);
   g_free (self);

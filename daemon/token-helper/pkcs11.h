@@ -18,7 +18,8 @@ typedef struct _Pkcs11 Pkcs11;
 
 /* Loads @path; C_Initialize follows at the first use, and reads the store. Errors: GGTPM_ERROR_FAILED. */
 Pkcs11 *pkcs11_new (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Closes the sessions, C_Finalize. */
+/* Closes the sessions, C_Finalize; the next call of another function begins anew. */
+void pkcs11_close (Pkcs11 *self);
 void pkcs11_free (Pkcs11 *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Pkcs11, pkcs11_free)
 

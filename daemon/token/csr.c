@@ -151,6 +151,20 @@ parse_subject (const char *subject, GError **error)
     }
 }
 
+char *
+csr_make_subject (const char *name)
+{
+  GString *subject = g_string_new ("CN=");
+
+  for (const char *c = name; *c != '\0'; c++)
+    {
+      if (strchr (" \"#+,/;<=>\\", *c) != NULL)
+        g_string_append_c (subject, '\\');
+      g_string_append_c (subject, *c);
+    }
+  return g_string_free (subject, FALSE);
+}
+
 gboolean
 csr_check_subject (const char *subject, GError **error)
 {

@@ -26,6 +26,8 @@ const char *csr_get_mechanism (Csr *csr);
 /* @signature: DER ECDSA-Sig-Value or RSA signature. Verifies; returns PEM, free with g_free(). */
 char *csr_finish (Csr *csr, GBytes *signature, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* `CN=` and @name, escaped; free with g_free(). */
+char *csr_make_subject (const char *name);
 /* Whether @subject parses; for checking arguments before anything is done. */
 gboolean csr_check_subject (const char *subject, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

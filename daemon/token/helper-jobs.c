@@ -191,6 +191,15 @@ helper_jobs_login (HelperClient *client,
   return answer != NULL;
 }
 
+gboolean
+helper_jobs_reopen (HelperClient *client, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (json_object) answer = helper_client_call (client, new_request (PROTOCOL_JOB_REOPEN),
+                                                       JOB_TIMEOUT_S, cancellable, error);
+
+  return answer != NULL;
+}
+
 /* ---- what needs more than one step ---- */
 
 char *

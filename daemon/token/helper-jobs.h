@@ -68,6 +68,11 @@ gboolean helper_jobs_login (HelperClient *client,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* What others have written meanwhile is read at the next job; the login is forgotten. */
+gboolean helper_jobs_reopen (HelperClient *client,
+                             GCancellable *cancellable,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* A certificate request for the key of @spki, signed by it and verified; PEM. */
 char *helper_jobs_make_csr (HelperClient *client,
                             const char *token,
@@ -79,7 +84,8 @@ char *helper_jobs_make_csr (HelperClient *client,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
- * Signs random data with RSA-PSS and verifies that by OpenSSL: what store_change_set_pss_sigs_good() is for.
+ * Signs random data with RSA-PSS, salt as long as the digest, and verifies that by OpenSSL. While the token's
+ * pss-sigs-good is true the chip does all of it, else the library does the padding.
  * @out_good: whether it verified; FALSE for keys that are not RSA's and where the chip cannot do it: no error
  */
 gboolean helper_jobs_prove_pss (HelperClient *client,

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
  * The protocol between ggtpmd and ggtpm-token-helper: JSON, one object a line, on the helper's standard input and
  * output; one request at a time, answered in order. Bytes are lower-case hexadecimal. The helper reads the store that
  * TPM2_PKCS11_STORE names at its first request (and makes the tables in an empty directory), and what others write
- * later only after a new start. It ends at the end of its input. A member that a job does not have is refused.
+ * later only after `reopen`. It ends at the end of its input. A member that a job does not have is refused.
  *
  *   request   { "job": JOB, ... }
  *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT }
@@ -26,6 +26,7 @@ G_BEGIN_DECLS
  *                                                             -> "signature" (ECDSA: DER)
  *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces those of that id
  *   login              "token", "pin"                         -> nothing; proves the PIN
+ *   reopen             -> nothing; C_Finalize: the next job reads the store anew
  *
  * A PIN is tried at most once for a request, and not at all where this helper has it accepted already.
  */
@@ -35,6 +36,7 @@ G_BEGIN_DECLS
 #define PROTOCOL_JOB_SIGN            "sign"
 #define PROTOCOL_JOB_PUT_CERTIFICATE "put-certificate"
 #define PROTOCOL_JOB_LOGIN           "login"
+#define PROTOCOL_JOB_REOPEN          "reopen"
 
 /* Members that are wiped after use, wherever they stand. */
 #define PROTOCOL_MEMBER_PIN    "pin"
@@ -46,6 +48,10 @@ G_BEGIN_DECLS
 #define PROTOCOL_MECHANISM_ECDSA    "ecdsa"
 #define PROTOCOL_MECHANISM_RSA_PKCS "rsa-pkcs"
 #define PROTOCOL_MECHANISM_RSA_PSS  "rsa-pss"
+
+/* After so long without a request the helper does what `reopen` does: nothing of it stays in the chip, no key in
+ * memory. */
+#define PROTOCOL_IDLE_CLOSE_S 60
 
 /* Longest line, either way. */
 #define PROTOCOL_MAX_LINE (1024 * 1024)

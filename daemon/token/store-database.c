@@ -195,6 +195,25 @@ store_database_add_primary (sqlite3 *database, GBytes *esys_blob, GError **error
   return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
 }
 
+/* ---- tokens ---- */
+
+gboolean
+store_database_has_token (sqlite3 *database, const char *token, gboolean *out_found, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (database, "SELECT 1 FROM tokens WHERE label = ?", "cannot read", error);
+  int result;
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_text (statement, 1, token, -1, SQLITE_STATIC);
+  result = sqlite3_step (statement);
+  if (result != SQLITE_ROW && result != SQLITE_DONE)
+    return set_error (database, "cannot read", error);
+  *out_found = result == SQLITE_ROW;
+  return TRUE;
+}
+
 /* ---- pss-sigs-good ---- */
 
 /*

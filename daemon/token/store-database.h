@@ -40,6 +40,12 @@ GPtrArray *store_database_list_primaries (sqlite3 *database,
                                           gboolean used,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether there is a token of that label. */
+gboolean store_database_has_token (sqlite3 *database,
+                                   const char *token,
+                                   gboolean *out_found,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 gboolean store_database_add_primary (sqlite3 *database,
                                      GBytes *esys_blob,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;

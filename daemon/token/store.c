@@ -6,6 +6,7 @@
 #include "build-config.h"
 #include "common/atomic-file.h"
 #include "dbus/error.h"
+#include "token/store-database.h"
 #include "token/store-private.h"
 
 #include <errno.h>
@@ -136,6 +137,20 @@ store_exists_below (const char *state_dir)
   g_autofree char *database = g_build_filename (state_dir, "pkcs11", STORE_DATABASE_NAME, NULL);
 
   return g_file_test (database, G_FILE_TEST_EXISTS);
+}
+
+gboolean
+store_has_token (Store *self, const char *token, gboolean *out_found, GError **error)
+{
+  g_autoptr (sqlite3) database = NULL;
+
+  if (!store_exists (self))
+    {
+      *out_found = FALSE;
+      return TRUE;
+    }
+  database = store_database_open (self->database, error);
+  return database != NULL && store_database_has_token (database, token, out_found, error);
 }
 
 gid_t

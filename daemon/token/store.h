@@ -33,6 +33,10 @@ gboolean store_exists_below (const char *state_dir);
 /* The group of consumers; -1 where it does not exist. */
 gid_t store_get_group (Store *store);
 
+/* Whether the database has a token of that label; reads the file alone. Errors: GGTPM_ERROR_STORE. */
+gboolean store_has_token (Store *store, const char *token, gboolean *out_found, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
 /* A string that differs whenever the database has been changed by anybody: inode, mtime, size. Free with g_free(). */
 char *store_get_stamp (Store *store);
 

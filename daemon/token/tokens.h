@@ -5,36 +5,11 @@
 
 #include "common/config.h"
 #include "common/secret.h"
+#include "token/helper-client.h"
 #include "token/store.h"
+#include "token/token-info.h"
 
 G_BEGIN_DECLS
-
-typedef struct
-{
-  char *label;
-  GBytes *id;
-  char *algorithm;
-  GBytes *spki;        /* SubjectPublicKeyInfo, DER */
-  char *uri;           /* of the private key */
-  GBytes *certificate; /* DER; NULL: none */
-} TokenKey;
-
-typedef struct
-{
-  char *label;
-  guint64 slot;
-  char *manufacturer;
-  char *model;
-  char *serial;
-  char *uri;
-  gboolean pin_stored;
-  GPtrArray *keys; /* of TokenKey */
-} TokenInfo;
-
-void token_key_free (TokenKey *key);
-void token_info_free (TokenInfo *info);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (TokenKey, token_key_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (TokenInfo, token_info_free)
 
 /*
  * Tokens: what can be done with the tokens of the store, each one a step of an operation on the token lane (one thread;
@@ -61,8 +36,18 @@ TokenInfo *tokens_find (Tokens *tokens,
                         const char *token,
                         GCancellable *cancellable,
                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Borrowed from @info; NULL if there is none. */
-TokenKey *token_info_find_key (const TokenInfo *info, const char *label);
+/*
+ * For a change of the store after an RSA key was made, with the helper that made it: sets pss-sigs-good, has the chip
+ * sign so, and keeps the flag as the verification by OpenSSL says. Nothing for other keys.
+ */
+gboolean tokens_settle_pss (StoreChange *change,
+                            HelperClient *client,
+                            const char *token,
+                            const Secret *pin,
+                            GBytes *id,
+                            GBytes *spki,
+                            GCancellable *cancellable,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @id: NULL: eight random bytes. Returns the new key. Errors: GGTPM_ERROR_EXISTS, NOT_SUPPORTED (with the list). */
 TokenKey *tokens_create_key (Tokens *tokens,

@@ -1,0 +1,208 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "primary.h"
+
+#include "dbus/error.h"
+#include "tpm/rc.h"
+
+#include <string.h>
+
+#define N_HANDLES (PRIMARY_LAST_HANDLE - PRIMARY_FIRST_HANDLE + 1)
+
+/*
+ * `unique` is empty, as in the shared SRK that systemd makes at the same handle: then both are the same key, and ours
+ * is theirs.
+ */
+static const TPM2B_PUBLIC template = {
+  .publicArea = {
+    .type = TPM2_ALG_ECC,
+    .nameAlg = TPM2_ALG_SHA256,
+    .objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+                        TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+                        TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT,
+    .parameters.eccDetail = {
+      .symmetric = { .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB },
+      .scheme.scheme = TPM2_ALG_NULL,
+      .curveID = TPM2_ECC_NIST_P256,
+      .kdf.scheme = TPM2_ALG_NULL,
+    },
+  },
+};
+
+static TpmHandle *
+make_transient (Tpm *tpm, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
+  const TPM2B_DATA outside_info = { 0 };
+  const TPML_PCR_SELECTION pcrs = { 0 };
+  ESYS_TR tr = ESYS_TR_NONE;
+  TSS2_RC rc;
+
+  if (esys == NULL)
+    return NULL;
+  rc =
+      Esys_CreatePrimary (esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                          &sensitive, &template, &outside_info, &pcrs, &tr, NULL, NULL, NULL, NULL);
+  if (rc_check (rc, "making the storage key", error))
+    return tpm_handle_new (tpm, tr, TRUE);
+  if (rc_get_base (rc) == TPM2_RC_BAD_AUTH)
+    g_prefix_error (error, "the owner hierarchy has an auth that ggtpmd does not have: ");
+  return NULL;
+}
+
+static gboolean
+list_persistent (Tpm *tpm, TPML_HANDLE *out_handles, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  g_autoptr (TPMS_CAPABILITY_DATA) data = NULL;
+  TPMI_YES_NO more;
+  TSS2_RC rc;
+
+  if (esys == NULL)
+    return FALSE;
+  rc = Esys_GetCapability (esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES,
+                           PRIMARY_FIRST_HANDLE, N_HANDLES, &more, &data);
+  if (!rc_check (rc, "listing persistent objects", error))
+    return FALSE;
+  *out_handles = data->data.handles;
+  return TRUE;
+}
+
+static TpmHandle *
+open_persistent (Tpm *tpm, TPM2_HANDLE handle, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  ESYS_TR tr = ESYS_TR_NONE;
+
+  if (esys == NULL || !rc_check (Esys_TR_FromTPMPublic (esys, handle, ESYS_TR_NONE, ESYS_TR_NONE,
+                                                        ESYS_TR_NONE, &tr),
+                                 "reading a persistent object", error))
+    return NULL;
+  return tpm_handle_new (tpm, tr, FALSE);
+}
+
+static TPM2B_NAME *
+get_name (TpmHandle *object, GError **error)
+{
+  TPM2B_NAME *name = NULL;
+
+  /* The context is there: the object was made by it. */
+  if (!rc_check (Esys_TR_GetName (tpm_get_esys (object->tpm, NULL), object->tr, &name),
+                 "reading the storage key's name", error))
+    return NULL;
+  return name;
+}
+
+/*
+ * @out_found: the object of @name, NULL if there is none
+ * @out_free: the first handle without an object, 0 if there is none
+ */
+static gboolean
+look_for (Tpm *tpm,
+          const TPM2B_NAME *name,
+          TPM2_HANDLE *out_handle,
+          TpmHandle **out_found,
+          TPM2_HANDLE *out_free,
+          GError **error)
+{
+  TPML_HANDLE handles = { 0 };
+  TPM2_HANDLE next = PRIMARY_FIRST_HANDLE;
+
+  if (!list_persistent (tpm, &handles, error))
+    return FALSE;
+  *out_found = NULL;
+  for (UINT32 i = 0; i < handles.count && handles.handle[i] <= PRIMARY_LAST_HANDLE; i++)
+    {
+      g_autoptr (TpmHandle) object = open_persistent (tpm, handles.handle[i], error);
+      g_autoptr (TPM2B_NAME) its_name = object != NULL ? get_name (object, error) : NULL;
+
+      if (its_name == NULL)
+        return FALSE;
+      if (its_name->size == name->size && memcmp (its_name->name, name->name, name->size) == 0)
+        {
+          *out_handle = handles.handle[i];
+          *out_found = g_steal_pointer (&object);
+          return TRUE;
+        }
+      /* The chip lists them in ascending order. */
+      if (handles.handle[i] == next)
+        next++;
+    }
+  *out_free = next <= PRIMARY_LAST_HANDLE ? next : 0;
+  return TRUE;
+}
+
+static TpmHandle *
+make_persistent (Tpm *tpm, TpmHandle *transient, TPM2_HANDLE handle, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  ESYS_TR tr = ESYS_TR_NONE;
+
+  if (esys == NULL ||
+      !rc_check (Esys_EvictControl (esys, ESYS_TR_RH_OWNER, transient->tr, ESYS_TR_PASSWORD,
+                                    ESYS_TR_NONE, ESYS_TR_NONE, handle, &tr),
+                 "making the storage key persistent", error))
+    return NULL;
+  return tpm_handle_new (tpm, tr, FALSE);
+}
+
+static GBytes *
+serialize (TpmHandle *object, GError **error)
+{
+  guint8 *data = NULL;
+  size_t len = 0;
+  GBytes *blob;
+
+  if (!rc_check (Esys_TR_Serialize (tpm_get_esys (object->tpm, NULL), object->tr, &data, &len),
+                 "describing the storage key", error))
+    return NULL;
+  blob = g_bytes_new (data, len);
+  Esys_Free (data);
+  return blob;
+}
+
+gboolean
+primary_ensure (Tpm *tpm,
+                PrimaryIntentFunc intent,
+                gpointer user_data,
+                TPM2_HANDLE *out_handle,
+                GBytes **out_blob,
+                gboolean *out_created,
+                GError **error)
+{
+  g_autoptr (TpmHandle) transient = make_transient (tpm, error);
+  g_autoptr (TPM2B_NAME) name = transient != NULL ? get_name (transient, error) : NULL;
+  g_autoptr (TpmHandle) primary = NULL;
+  TPM2_HANDLE handle = 0, free_handle = 0;
+  gboolean created = FALSE;
+  GBytes *blob;
+
+  if (name == NULL || !look_for (tpm, name, &handle, &primary, &free_handle, error))
+    return FALSE;
+  if (primary == NULL)
+    {
+      if (free_handle == 0)
+        {
+          g_set_error (
+              error, GGTPM_ERROR, GGTPM_ERROR_NO_RESOURCES,
+              "every handle from 0x%08x to 0x%08x has an object: remove one that is not needed "
+              "(tpm2_evictcontrol)",
+              PRIMARY_FIRST_HANDLE, PRIMARY_LAST_HANDLE);
+          return FALSE;
+        }
+      handle = free_handle;
+      if (intent != NULL && !intent (handle, name, user_data, error))
+        return FALSE;
+      primary = make_persistent (tpm, transient, handle, error);
+      created = TRUE;
+    }
+  blob = primary != NULL ? serialize (primary, error) : NULL;
+  if (blob == NULL)
+    return FALSE;
+  *out_handle = handle;
+  *out_blob = blob;
+  *out_created = created;
+  return TRUE;
+}
