@@ -192,7 +192,12 @@ load_key (Csr *self, GBytes *spki, GError **error)
 
   self->key = d2i_PUBKEY (NULL, &der, (long)len);
   if (self->key == NULL)
-    return set_openssl_error (error, "the public key cannot be read");
+    {
+      ERR_clear_error ();
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                           "the public key cannot be read");
+      return FALSE;
+    }
   self->is_ecc = EVP_PKEY_is_a (self->key, "EC") == 1;
   if (self->is_ecc || EVP_PKEY_is_a (self->key, "RSA") == 1)
     return TRUE;

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
  * A PKCS#10 request whose signature is made elsewhere, with SHA-256; no deprecated OpenSSL API.
  * @spki: the public key, SubjectPublicKeyInfo DER
  * @subject: `CN=x,O=y` (RFC 4514 order is kept as written) or `/O=y/CN=x`
- * Errors: GGTPM_ERROR_INVALID_ARGS naming the part of the subject that does not parse.
+ * Errors: GGTPM_ERROR_INVALID_ARGS naming the part of the subject that does not parse; GGTPM_ERROR_NOT_SUPPORTED: a key
+ * that is neither RSA nor ECC.
  */
 typedef struct _Csr Csr;
 
