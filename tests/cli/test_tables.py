@@ -54,6 +54,7 @@ def man_sections():
     """Of OPTIONS and of each command: long names, each with whether it takes a value."""
     sections = {}
     current = None
+    in_list = False
     with open(MAN, encoding='utf-8') as file:
         for line in file:
             line = line.replace(r'\-', '-').rstrip('\n')
