@@ -46,7 +46,7 @@ typedef struct
 
   guint poll_interval_s; /* [Health] PollIntervalSec=; 0: no polling; default 60 */
   gboolean
-      reset_lockout; /* [Health] ResetLockout=; the healing of design.md section 5; default true */
+      reset_lockout; /* [Health] ResetLockout=; the healing of docs/security.md; default true */
 } Config;
 
 /*

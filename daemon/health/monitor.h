@@ -26,8 +26,8 @@ Monitor *monitor_new (const Config *config, Worker *worker);
 
 /*
  * What the broker says of the device (daemon/main.c connects the two): a fault becomes an issue at once; on
- * HEALTH_DEVICE_OK the chip is read and, if @tpm_was_reset, the lockout counter is healed by the rules of design.md
- * section 5 before @ready is called. @ready is called in every case, once, also if the chip could not be read.
+ * HEALTH_DEVICE_OK the chip is read and, if @tpm_was_reset, the lockout counter is healed by the rules of
+ * docs/security.md before @ready is called. @ready is called in every case, once, also if the chip could not be read.
  */
 void monitor_set_device (Monitor *monitor,
                          HealthDevice device,

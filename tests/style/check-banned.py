@@ -29,8 +29,8 @@ TESTS_MAY = ('sleep', 'setenv', 'abort', 'signal')
 
 # Built in pieces, so that this file does not contain them.
 WORDS = ['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'HA' + 'CK', 'WI' + 'P']
-# Directories of machines on which this was written, which mean nothing to others.
-PATHS = ['/wo' + 'rk/', '/ho' + 'me/', '/ro' + 'ot/', '/tmp/gg' + 'tpm/']
+# Directories of machines on which this was written, and papers that are not in the tree, mean nothing to others.
+PATHS = ['/wo' + 'rk/', '/ho' + 'me/', '/ro' + 'ot/', '/tmp/gg' + 'tpm/', 'design' + '.md', 'facts' + '/']
 
 for path in tree.files(r'\.[ch]$'):
     text = tree.code(tree.read(path))
@@ -53,6 +53,6 @@ for path in tree.files():
             tree.complain(path, tree.line_of(text, match.start()), f'{word}: do it or leave it out')
     for word in PATHS:
         for match in re.finditer(r'(?<![\w.*$}])' + re.escape(word), text):
-            tree.complain(path, tree.line_of(text, match.start()), f'{word}: a path of somebody\'s machine')
+            tree.complain(path, tree.line_of(text, match.start()), f'{word}: nothing that others have')
 
 tree.finish()
