@@ -232,7 +232,7 @@ take_heal_outcome (Monitor *monitor, const Reading *reading, const Request *requ
   if (reading->was_reset)
     log_event (LOG_EVENT_LOCKOUT_RESET, "lockout counter reset, it was %u of %u",
                reading->counter_before, reading->variable.max_auth_fail);
-  else if (reading->reset_error != NULL && !is_told &&
+  else if (reading->reset_error != NULL && reading->have_variable && !is_told &&
            (reading->reset_sent || request->tpm_was_reset))
     g_warning ("healing the lockout counter: %s", reading->reset_error->message);
 }

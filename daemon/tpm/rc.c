@@ -26,7 +26,7 @@ static const char hint_not_loaded[] = "the object is not in the TPM";
 static const char hint_answer[] =
     "the TPM's answer makes no sense; if it stays so, switch the device off and on again";
 static const char hint_no_broker[] =
-    "no connection to the TPM; see `systemctl status ggtpmd` for the reason";
+    "the connection to the TPM is broken; `ggtpmctl status` and ggtpmd's journal say why";
 
 /*
  * TPM codes by TPM 2.0 Library Part 2, 6.6.3: format 1 without parameter, handle or session number, and format 0; then
