@@ -41,7 +41,7 @@ typedef struct
   bool id_pending;            /* and its answer is yet to come */
   bool id_known;
   uint8_t id[FRAME_CONNECTION_ID_SIZE];
-  uint8_t locality;
+  int locality; /* -1: not asked for yet */
   size_t have; /* bytes of the frame that is being read */
   uint8_t frame[FRAME_MAX_SIZE];
 } TctiGgtpm;
@@ -433,6 +433,7 @@ init_context (TSS2_TCTI_CONTEXT *context, int fd)
   tcti->common.v1.setLocality = tcti_set_locality;
   tcti->common.makeSticky = tcti_make_sticky;
   tcti->state = STATE_TRANSMIT;
+  tcti->locality = -1;
   tcti->fd = fd;
 }
 

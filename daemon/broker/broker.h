@@ -65,6 +65,9 @@ Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_da
 void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
 
+/* CONFIG_MODE_AUTO until it is decided, which is before the state is READY for the first time. Any thread. */
+ConfigMode broker_get_mode (Broker *broker);
+
 /* Until this call only the daemon's own and the token helper's commands are served: health resets the lockout counter
  * before any client's authorisation. Clients that have connected wait. */
 void broker_release (Broker *broker);

@@ -1,0 +1,880 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "broker.h"
+
+#include "chip.h"
+#include "client/tcti/frame.h"
+#include "connection.h"
+#include "directory.h"
+#include "loop.h"
+#include "resource-manager.h"
+#include "scheduler.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKOFF_MIN_US    (250 * G_TIME_SPAN_MILLISECOND)
+#define BACKOFF_MAX_US    (60 * G_TIME_SPAN_SECOND)
+#define AUTO_BUSY_US      (5 * G_TIME_SPAN_SECOND)
+#define ACCEPT_PAUSE_US   G_TIME_SPAN_SECOND
+#define MAX_ACCEPT_IN_ROW 16
+
+/* What /dev/tpmrm0 and tpm2-abrmd give to one connection. */
+#define KERNEL_SPACE_OBJECTS  3
+#define KERNEL_SPACE_SESSIONS 3
+#define ABRMD_OBJECTS         27
+#define ABRMD_SESSIONS        4
+
+typedef enum
+{
+  MESSAGE_CONNECTION,
+  MESSAGE_LISTENER,
+  MESSAGE_RELEASE,
+  MESSAGE_CANCEL,
+  MESSAGE_QUIT,
+} MessageType;
+
+typedef struct
+{
+  MessageType type;
+  int fd;
+  DirectoryEntry *entry;
+  BrokerListener listener;
+  guint64 id;
+} Message;
+
+typedef struct
+{
+  LoopWatch watch;
+  Broker *broker;
+  BrokerListener kind;
+  int fd;
+} Listener;
+
+typedef struct
+{
+  BrokerState state;
+  BrokerFault fault;
+  char *reason;
+  gboolean tpm_was_reset;
+} Report;
+
+struct _Broker
+{
+  /* Fixed */
+  const Config *config;
+  BrokerStateFunc func;
+  gpointer user_data;
+  GThread *thread;
+  Directory *directory;
+  int wake_fd;
+
+  /* Any thread */
+  GAsyncQueue *messages;
+  GAsyncQueue *reports;
+  GSource *report_source;
+  gint mode; /* atomic; ConfigMode */
+  gint can_set_locality;
+  gint can_cancel;
+
+  /* Broker thread */
+  Loop *loop;
+  LoopWatch wake;
+  Chip *chip;
+  ResourceManager *rm;
+  Scheduler *scheduler;
+  GPtrArray *listeners;
+  GPtrArray *connections;
+  GPtrArray *closed; /* Connection, to be freed when nothing of theirs is under way */
+  Connection *current;
+  BrokerState state;
+  BrokerFault fault;
+  gboolean released;
+  gboolean quit;
+  gboolean tried; /* the first attempt to open the chip has ended */
+  gboolean accepting;
+  gint64 accept_at;
+  gint64 reopen_at; /* 0: now */
+  gint64 backoff;
+  gint64 busy_since; /* 0: not busy at the last attempt */
+  gint64 last_command;
+  gboolean idle_done; /* nothing more to put out since the last command */
+  guint8 response[COMMAND_MAX_SIZE];
+};
+
+static void
+message_free (gpointer data)
+{
+  Message *message = data;
+
+  if (message->fd >= 0)
+    close (message->fd);
+  g_free (message);
+}
+
+static void
+report_free (gpointer data)
+{
+  Report *report = data;
+
+  g_free (report->reason);
+  g_free (report);
+}
+
+/* To the main thread */
+
+static gboolean
+on_reports (gpointer data)
+{
+  Broker *broker = data;
+  Report *report;
+
+  g_source_set_ready_time (broker->report_source, -1);
+  while ((report = g_async_queue_try_pop (broker->reports)) != NULL)
+    {
+      broker->func (report->state, report->fault, report->reason, report->tpm_was_reset,
+                    broker->user_data);
+      report_free (report);
+    }
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+dispatch_reports (GSource *source, GSourceFunc callback, gpointer data)
+{
+  return callback (data);
+}
+
+static GSourceFuncs report_funcs = { .dispatch = dispatch_reports };
+
+static void
+report (Broker *broker,
+        BrokerState state,
+        BrokerFault fault,
+        const char *reason,
+        gboolean was_reset)
+{
+  Report *entry;
+
+  if (state == broker->state && fault == broker->fault && !was_reset)
+    return;
+  broker->state = state;
+  broker->fault = fault;
+  entry = g_new0 (Report, 1);
+  entry->state = state;
+  entry->fault = fault;
+  entry->reason = g_strdup (reason != NULL ? reason : "");
+  entry->tpm_was_reset = was_reset;
+  g_async_queue_push (broker->reports, entry);
+  g_source_set_ready_time (broker->report_source, 0);
+}
+
+/* From the main thread */
+
+static void
+post (Broker *broker, const Message *message)
+{
+  guint64 one = 1;
+
+  g_async_queue_push (broker->messages, g_memdup2 (message, sizeof *message));
+  if (write (broker->wake_fd, &one, sizeof one) != sizeof one)
+    g_warning ("cannot wake the broker thread: %s", g_strerror (errno));
+}
+
+static void
+raise_stage (Connection *connection, PeerStage stage)
+{
+  g_atomic_int_set (&connection_get_entry (connection)->stage, stage);
+}
+
+/* Connections */
+
+static void on_received (Connection *connection, gpointer data);
+
+static void
+on_closed (Connection *connection, gpointer data)
+{
+  Broker *broker = data;
+
+  scheduler_remove (broker->scheduler, connection);
+  g_ptr_array_remove_fast (broker->connections, connection);
+  g_ptr_array_add (broker->closed, connection);
+}
+
+static const ConnectionFuncs connection_funcs = { .received = on_received, .closed = on_closed };
+
+static void
+add_connection (Broker *broker, int fd, DirectoryEntry *entry)
+{
+  Connection *connection = connection_new (broker->loop, fd, entry, &connection_funcs, broker);
+  gboolean privileged = directory_entry_is_privileged (entry);
+
+  connection_set_user_data (
+      connection, resource_manager_open_space (broker->rm, privileged, entry->kind != PEER_PUBLIC));
+  g_ptr_array_add (broker->connections, connection);
+}
+
+static void
+free_connection (Broker *broker, Connection *connection)
+{
+  resource_manager_close_space (broker->rm, connection_get_user_data (connection));
+  directory_leave (broker->directory, connection_get_entry (connection));
+  connection_free (connection);
+  broker->idle_done = FALSE;
+}
+
+static void
+free_closed (Broker *broker)
+{
+  while (broker->closed->len > 0)
+    free_connection (broker, g_ptr_array_steal_index_fast (broker->closed, 0));
+}
+
+static TSS2_RC
+cancel_connection (Broker *broker, Connection *connection)
+{
+  if (connection == broker->current)
+    {
+      TSS2_RC rc = chip_cancel (broker->chip);
+      return rc == TSS2_RC_SUCCESS ? rc
+                                   : TSS2_RESMGR_RC_LAYER | (rc & ~(TSS2_RC)TSS2_RC_LAYER_MASK);
+    }
+  if (scheduler_remove (broker->scheduler, connection))
+    {
+      guint8 response[COMMAND_HEADER_SIZE];
+
+      raise_stage (connection, STAGE_QUIET);
+      connection_answer (connection, response, response_put_error (response, TPM2_RC_CANCELED));
+    }
+  return TSS2_RC_SUCCESS;
+}
+
+static TSS2_RC
+cancel_by_public_id (Broker *broker, Connection *from, const guint8 *id)
+{
+  uid_t uid = connection_get_entry (from)->peer.uid;
+
+  for (guint i = 0; i < broker->connections->len; i++)
+    {
+      Connection *connection = g_ptr_array_index (broker->connections, i);
+
+      if (connection_has_public_id (connection, id) &&
+          connection_get_entry (connection)->peer.uid == uid)
+        return cancel_connection (broker, connection);
+    }
+  return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
+}
+
+static TSS2_RC
+check_locality (Broker *broker, const DirectoryEntry *entry, guint8 locality)
+{
+  if (locality > 0 && !directory_entry_is_privileged (entry))
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
+  if (!g_atomic_int_get (&broker->can_set_locality))
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
+  return TSS2_RC_SUCCESS;
+}
+
+static void
+answer_control (Broker *broker, Connection *connection, const guint8 *frame, gsize size)
+{
+  DirectoryEntry *entry = connection_get_entry (connection);
+  guint8 answer[FRAME_HEADER_SIZE + FRAME_CONNECTION_ID_SIZE];
+  gsize answer_size = FRAME_HEADER_SIZE;
+  TSS2_RC rc = TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_BAD_VALUE;
+
+  switch (command_peek_code (frame))
+    {
+    case FRAME_CONTROL_GET_ID:
+      if (size == FRAME_HEADER_SIZE && connection_get_public_id (connection) != NULL)
+        {
+          memcpy (answer + FRAME_HEADER_SIZE, connection_get_public_id (connection),
+                  FRAME_CONNECTION_ID_SIZE);
+          answer_size += FRAME_CONNECTION_ID_SIZE;
+          rc = TSS2_RC_SUCCESS;
+        }
+      break;
+    case FRAME_CONTROL_SET_LOCALITY:
+      if (size == FRAME_HEADER_SIZE + 1)
+        rc = check_locality (broker, entry, frame[FRAME_HEADER_SIZE]);
+      if (rc == TSS2_RC_SUCCESS)
+        g_atomic_int_set (&entry->locality, frame[FRAME_HEADER_SIZE]);
+      break;
+    case FRAME_CONTROL_CANCEL:
+      if (size == FRAME_HEADER_SIZE + FRAME_CONNECTION_ID_SIZE)
+        rc = cancel_by_public_id (broker, connection, frame + FRAME_HEADER_SIZE);
+      break;
+    default:
+      break;
+    }
+  put_be16 (answer, FRAME_CONTROL_TAG);
+  put_be32 (answer + 2, (guint32)answer_size);
+  put_be32 (answer + 6, rc);
+  connection_answer (connection, answer, answer_size);
+}
+
+static void
+on_received (Connection *connection, gpointer data)
+{
+  Broker *broker = data;
+  DirectoryEntry *entry = connection_get_entry (connection);
+  gsize size;
+  const guint8 *frame = connection_get_frame (connection, &size);
+
+  if (get_be16 (frame) == FRAME_CONTROL_TAG)
+    {
+      answer_control (broker, connection, frame, size);
+      return;
+    }
+  raise_stage (connection, STAGE_QUEUED);
+  scheduler_push (broker->scheduler, entry->kind == PEER_PUBLIC, entry->peer.uid, connection);
+}
+
+/* Listeners */
+
+static gboolean
+accept_one (Listener *listener)
+{
+  Broker *broker = listener->broker;
+  g_autoptr (GError) error = NULL;
+  DirectoryEntry *entry;
+  BrokerPeer peer;
+  struct ucred cred;
+  socklen_t len = sizeof cred;
+  int fd = accept4 (listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+  if (fd < 0)
+    {
+      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        {
+          g_warning ("cannot accept a connection: %s", g_strerror (errno));
+          broker->accepting = FALSE;
+          broker->accept_at = g_get_monotonic_time () + ACCEPT_PAUSE_US;
+        }
+      return FALSE;
+    }
+  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+    {
+      close (fd);
+      return TRUE;
+    }
+  peer = (BrokerPeer){ .uid = cred.uid, .pid = cred.pid };
+  entry = directory_admit (broker->directory,
+                           listener->kind == BROKER_LISTENER_PUBLIC ? PEER_PUBLIC : PEER_INTERNAL,
+                           &peer, &error);
+  if (entry == NULL)
+    {
+      g_info ("refused a connection of process %d: %s", (int)peer.pid, error->message);
+      close (fd);
+      return TRUE;
+    }
+  add_connection (broker, fd, entry);
+  return TRUE;
+}
+
+static void
+on_listener (LoopWatch *watch, guint32 events)
+{
+  Listener *listener = (Listener *)watch;
+
+  for (guint i = 0; i < MAX_ACCEPT_IN_ROW && accept_one (listener); i++)
+    ;
+  if (!listener->broker->accepting)
+    loop_modify (listener->broker->loop, watch, 0);
+}
+
+static void
+add_listener (Broker *broker, int fd, BrokerListener kind)
+{
+  Listener *listener = g_new0 (Listener, 1);
+
+  listener->watch = (LoopWatch){ .ready = on_listener, .fd = -1 };
+  listener->broker = broker;
+  listener->kind = kind;
+  listener->fd = fd;
+  g_ptr_array_add (broker->listeners, listener);
+  loop_add (broker->loop, &listener->watch, fd, EPOLLIN);
+}
+
+static void
+listener_free (gpointer data)
+{
+  Listener *listener = data;
+
+  loop_remove (listener->broker->loop, &listener->watch);
+  close (listener->fd);
+  g_free (listener);
+}
+
+static void
+resume_accepting (Broker *broker, gint64 now)
+{
+  if (broker->accepting || now < broker->accept_at)
+    return;
+  broker->accepting = TRUE;
+  for (guint i = 0; i < broker->listeners->len; i++)
+    {
+      Listener *listener = g_ptr_array_index (broker->listeners, i);
+      loop_modify (broker->loop, &listener->watch, EPOLLIN);
+    }
+}
+
+/* Messages */
+
+static void
+cancel_by_id (Broker *broker, guint64 id)
+{
+  for (guint i = 0; i < broker->connections->len; i++)
+    {
+      Connection *connection = g_ptr_array_index (broker->connections, i);
+
+      if (connection_get_entry (connection)->id == id)
+        {
+          cancel_connection (broker, connection);
+          return;
+        }
+    }
+}
+
+static void
+take_message (Broker *broker, Message *message)
+{
+  switch (message->type)
+    {
+    case MESSAGE_CONNECTION:
+      add_connection (broker, message->fd, message->entry);
+      message->fd = -1;
+      break;
+    case MESSAGE_LISTENER:
+      add_listener (broker, message->fd, message->listener);
+      message->fd = -1;
+      break;
+    case MESSAGE_RELEASE:
+      broker->released = TRUE;
+      break;
+    case MESSAGE_CANCEL:
+      cancel_by_id (broker, message->id);
+      break;
+    case MESSAGE_QUIT:
+      broker->quit = TRUE;
+      break;
+    default:
+      g_assert_not_reached ();
+    }
+}
+
+static void
+on_wake (LoopWatch *watch, guint32 events)
+{
+  Broker *broker = (Broker *)((char *)watch - G_STRUCT_OFFSET (Broker, wake));
+  Message *message;
+  guint64 count;
+
+  if (read (broker->wake_fd, &count, sizeof count) < 0)
+    return;
+  while ((message = g_async_queue_try_pop (broker->messages)) != NULL)
+    {
+      take_message (broker, message);
+      message_free (message);
+    }
+}
+
+/* The chip */
+
+static TSS2_RC
+chip_func (gpointer data,
+           const guint8 *command,
+           gsize size,
+           guint8 locality,
+           guint8 *response,
+           gsize *out_size)
+{
+  return chip_transact (((Broker *)data)->chip, command, size, locality, response, out_size);
+}
+
+static void
+go_alongside (Broker *broker, const char *tcti)
+{
+  gboolean kernel = strstr (tcti, "tpmrm") != NULL;
+
+  g_atomic_int_set (&broker->mode, CONFIG_MODE_ALONGSIDE);
+  resource_manager_set_alongside (broker->rm, kernel ? KERNEL_SPACE_OBJECTS : ABRMD_OBJECTS,
+                                  kernel ? KERNEL_SPACE_SESSIONS : ABRMD_SESSIONS);
+  chip_set_conf (broker->chip, tcti);
+}
+
+/* Mode=auto: a chip that stays busy has another owner; the kernel's resource manager shares it. */
+static void
+decide_by_busy (Broker *broker, BrokerFault fault, gint64 now)
+{
+  const char *conf = chip_get_conf (broker->chip);
+
+  if (fault != BROKER_FAULT_BUSY)
+    {
+      broker->busy_since = 0;
+      return;
+    }
+  if (broker->busy_since == 0)
+    broker->busy_since = now;
+  broker->backoff = BACKOFF_MIN_US;
+  if (now - broker->busy_since < AUTO_BUSY_US || !g_str_has_prefix (conf, "device:/dev/tpm"))
+    return;
+  g_message ("%s stays busy: working alongside its owner, through /dev/tpmrm0", conf);
+  go_alongside (broker, "device:/dev/tpmrm0");
+  broker->reopen_at = 0;
+}
+
+static void
+chip_failed (Broker *broker)
+{
+  gint64 now = g_get_monotonic_time ();
+  const char *reason;
+  BrokerFault fault = chip_get_fault (broker->chip, &reason);
+
+  broker->tried = TRUE;
+  broker->backoff = CLAMP (broker->backoff * 2, BACKOFF_MIN_US, BACKOFF_MAX_US);
+  broker->reopen_at = now + broker->backoff;
+  g_atomic_int_set (&broker->can_set_locality, FALSE);
+  g_atomic_int_set (&broker->can_cancel, FALSE);
+  report (broker, fault == BROKER_FAULT_PROTOCOL ? BROKER_STATE_FAILED : BROKER_STATE_UNAVAILABLE,
+          fault, reason, FALSE);
+  if (g_atomic_int_get (&broker->mode) == CONFIG_MODE_AUTO)
+    decide_by_busy (broker, fault, now);
+  chip_close (broker->chip);
+}
+
+static void
+chip_opened (Broker *broker)
+{
+  gboolean was_reset = FALSE;
+  TSS2_RC rc = resource_manager_start (broker->rm, &was_reset);
+
+  broker->tried = TRUE;
+  if (rc != TSS2_RC_SUCCESS)
+    {
+      g_autofree char *reason = g_strdup_printf (
+          "the TPM refuses to start (0x%08x): it may be a TPM 1.2, or its firmware update is not finished",
+          rc);
+
+      chip_set_fault (broker->chip, BROKER_FAULT_PROTOCOL, reason);
+      chip_failed (broker);
+      return;
+    }
+  if (g_atomic_int_get (&broker->mode) == CONFIG_MODE_AUTO)
+    g_atomic_int_set (&broker->mode, CONFIG_MODE_REPLACE);
+  broker->backoff = 0;
+  broker->idle_done = FALSE;
+  broker->last_command = g_get_monotonic_time ();
+  g_atomic_int_set (&broker->can_set_locality, chip_can_set_locality (broker->chip));
+  g_atomic_int_set (&broker->can_cancel, chip_can_cancel (broker->chip));
+  report (broker, BROKER_STATE_READY, BROKER_FAULT_NONE, NULL, was_reset);
+}
+
+/* Opens what is closed, notices what has failed. */
+static void
+check_chip (Broker *broker, gint64 now)
+{
+  switch (chip_get_status (broker->chip))
+    {
+    case CHIP_CLOSED:
+      if (now >= broker->reopen_at)
+        chip_open (broker->chip);
+      break;
+    case CHIP_OPEN:
+      if (broker->state != BROKER_STATE_READY)
+        chip_opened (broker);
+      break;
+    case CHIP_FAILED:
+      chip_failed (broker);
+      break;
+    case CHIP_OPENING:
+    default:
+      break;
+    }
+}
+
+/* Serving */
+
+static void
+serve (Broker *broker, Connection *connection)
+{
+  DirectoryEntry *entry = connection_get_entry (connection);
+  gsize size;
+  guint8 *frame = connection_get_frame (connection, &size);
+
+  if (broker->state != BROKER_STATE_READY)
+    {
+      raise_stage (connection, STAGE_QUIET);
+      connection_answer (connection, broker->response,
+                         response_put_error (broker->response, TSS2_TCTI_RC_NO_CONNECTION));
+      return;
+    }
+  broker->current = connection;
+  raise_stage (connection, STAGE_IN_CHIP);
+  size = resource_manager_process (broker->rm, connection_get_user_data (connection),
+                                   (guint8)g_atomic_int_get (&entry->locality), frame, size,
+                                   broker->response);
+  raise_stage (connection, STAGE_QUIET);
+  broker->current = NULL;
+  connection_answer (connection, broker->response, size);
+  explicit_bzero (broker->response, size);
+  broker->last_command = g_get_monotonic_time ();
+  broker->idle_done = FALSE;
+  if (resource_manager_take_was_reset (broker->rm))
+    report (broker, BROKER_STATE_READY, BROKER_FAULT_NONE, NULL, TRUE);
+}
+
+/* Until the first attempt to open the chip has ended, commands wait for it. */
+static Connection *
+next_command (Broker *broker)
+{
+  return broker->tried ? scheduler_pop (broker->scheduler, broker->released) : NULL;
+}
+
+static gboolean
+has_command (const Broker *broker)
+{
+  return broker->tried && !scheduler_is_empty (broker->scheduler, broker->released);
+}
+
+static gint64
+idle_time (const Broker *broker)
+{
+  return broker->last_command + (gint64)broker->config->idle_evict_ms * 1000;
+}
+
+/* One step of what is done while nobody wants the chip. */
+static void
+tidy (Broker *broker, gint64 now)
+{
+  if (broker->state != BROKER_STATE_READY || broker->idle_done)
+    return;
+  if (resource_manager_sweep (broker->rm))
+    return;
+  if (!resource_manager_has_loaded (broker->rm))
+    broker->idle_done = TRUE;
+  else if (now >= idle_time (broker) && !resource_manager_idle_step (broker->rm))
+    broker->idle_done = TRUE;
+}
+
+static gint64
+earlier (gint64 a, gint64 b)
+{
+  return a < 0 ? b : MIN (a, b);
+}
+
+/* -1: nothing to do until something happens. */
+static gint64
+next_deadline (Broker *broker)
+{
+  gint64 deadline = -1;
+
+  if (has_command (broker))
+    return 0;
+  if (chip_get_status (broker->chip) == CHIP_CLOSED)
+    deadline = earlier (deadline, broker->reopen_at);
+  if (chip_get_status (broker->chip) == CHIP_FAILED)
+    deadline = 0;
+  if (broker->state == BROKER_STATE_READY && !broker->idle_done)
+    deadline =
+        earlier (deadline, resource_manager_has_loaded (broker->rm) ? idle_time (broker) : 0);
+  if (!broker->accepting)
+    deadline = earlier (deadline, broker->accept_at);
+  return deadline;
+}
+
+static void
+run (Broker *broker)
+{
+  while (!broker->quit)
+    {
+      Connection *connection;
+      gint64 now;
+
+      loop_run_once (broker->loop, next_deadline (broker));
+      now = g_get_monotonic_time ();
+      resume_accepting (broker, now);
+      check_chip (broker, now);
+      connection = next_command (broker);
+      if (connection != NULL)
+        serve (broker, connection);
+      else
+        tidy (broker, now);
+      free_closed (broker);
+    }
+}
+
+static gpointer
+broker_thread (gpointer data)
+{
+  Broker *broker = data;
+
+  run (broker);
+  g_ptr_array_set_size (broker->listeners, 0);
+  while (broker->connections->len > 0)
+    free_connection (broker, g_ptr_array_steal_index_fast (broker->connections, 0));
+  free_closed (broker);
+  if (broker->state == BROKER_STATE_READY)
+    resource_manager_stop (broker->rm);
+  chip_close (broker->chip);
+  return NULL;
+}
+
+static ResourceManager *
+make_resource_manager (Broker *broker)
+{
+  const Config *config = broker->config;
+  ResourceManagerLimits limits = {
+    .max_objects = config->max_objects,
+    .max_sessions = config->max_sessions,
+    .max_abandoned_sessions = config->max_abandoned_sessions,
+    .reserve_slots = config->reserve_slots,
+  };
+  SlotsChip chip = { .transact = chip_func, .data = broker };
+
+  return resource_manager_new (&limits, &chip);
+}
+
+Broker *
+broker_new (const Config *config, BrokerStateFunc func, gpointer user_data)
+{
+  Broker *broker = g_new0 (Broker, 1);
+  gboolean other_below =
+      g_str_has_prefix (config->tcti, "tabrmd") || strstr (config->tcti, "/dev/tpmrm") != NULL;
+
+  broker->config = config;
+  broker->func = func;
+  broker->user_data = user_data;
+  broker->mode = (gint)config->mode;
+  broker->directory = directory_new (config->max_connections, config->max_connections_per_uid);
+  broker->messages = g_async_queue_new_full (message_free);
+  broker->reports = g_async_queue_new_full (report_free);
+  broker->report_source = g_source_new (&report_funcs, sizeof (GSource));
+  g_source_set_callback (broker->report_source, on_reports, broker, NULL);
+  g_source_attach (broker->report_source, g_main_context_get_thread_default ());
+
+  broker->loop = loop_new ();
+  broker->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  broker->wake = (LoopWatch){ .ready = on_wake, .fd = -1 };
+  loop_add (broker->loop, &broker->wake, broker->wake_fd, EPOLLIN);
+  broker->chip = chip_new (broker->loop, config->tcti, config->chip_timeout_s);
+  broker->rm = make_resource_manager (broker);
+  if (config->mode == CONFIG_MODE_ALONGSIDE || (config->mode == CONFIG_MODE_AUTO && other_below))
+    go_alongside (broker, config->tcti);
+  broker->scheduler = scheduler_new ();
+  broker->listeners = g_ptr_array_new_with_free_func (listener_free);
+  broker->connections = g_ptr_array_new ();
+  broker->closed = g_ptr_array_new ();
+  broker->accepting = TRUE;
+  broker->thread = g_thread_new ("broker", broker_thread, broker);
+  return broker;
+}
+
+void
+broker_free (Broker *broker)
+{
+  post (broker, &(Message){ .type = MESSAGE_QUIT, .fd = -1 });
+  g_thread_join (broker->thread);
+  g_source_destroy (broker->report_source);
+  g_source_unref (broker->report_source);
+  g_async_queue_unref (broker->reports);
+  g_async_queue_unref (broker->messages);
+  g_ptr_array_unref (broker->listeners);
+  g_ptr_array_unref (broker->connections);
+  g_ptr_array_unref (broker->closed);
+  scheduler_free (broker->scheduler);
+  resource_manager_free (broker->rm);
+  chip_free (broker->chip);
+  loop_remove (broker->loop, &broker->wake);
+  close (broker->wake_fd);
+  loop_free (broker->loop);
+  directory_free (broker->directory);
+  g_free (broker);
+}
+
+ConfigMode
+broker_get_mode (Broker *broker)
+{
+  return (ConfigMode)g_atomic_int_get (&broker->mode);
+}
+
+void
+broker_release (Broker *broker)
+{
+  post (broker, &(Message){ .type = MESSAGE_RELEASE, .fd = -1 });
+}
+
+static int
+connect_as (Broker *broker, PeerKind kind, const BrokerPeer *peer, guint64 *out_id, GError **error)
+{
+  DirectoryEntry *entry = directory_admit (broker->directory, kind, peer, error);
+  guint64 id;
+  int fds[2];
+
+  if (entry == NULL)
+    return -1;
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    {
+      g_set_error (error, G_IO_ERROR, (gint)g_io_error_from_errno (errno),
+                   "cannot make a connection: %s", g_strerror (errno));
+      directory_leave (broker->directory, entry);
+      return -1;
+    }
+  id = entry->id;
+  post (broker, &(Message){ .type = MESSAGE_CONNECTION, .fd = fds[0], .entry = entry });
+  if (out_id != NULL)
+    *out_id = id;
+  return fds[1];
+}
+
+int
+broker_connect (Broker *broker, GError **error)
+{
+  BrokerPeer peer = { .uid = geteuid (), .pid = getpid () };
+
+  return connect_as (broker, PEER_OWN, &peer, NULL, error);
+}
+
+int
+broker_connect_peer (Broker *broker, const BrokerPeer *peer, guint64 *out_id, GError **error)
+{
+  return connect_as (broker, PEER_PUBLIC, peer, out_id, error);
+}
+
+void
+broker_listen (Broker *broker, int fd, BrokerListener kind)
+{
+  post (broker, &(Message){ .type = MESSAGE_LISTENER, .fd = fd, .listener = kind });
+}
+
+guint32
+broker_cancel (Broker *broker, guint64 id, const BrokerPeer *peer)
+{
+  g_autoptr (DirectoryEntry) entry = directory_lookup (broker->directory, id, peer);
+
+  if (entry == NULL)
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
+  if (g_atomic_int_get (&entry->stage) == STAGE_IN_CHIP && !g_atomic_int_get (&broker->can_cancel))
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
+  post (broker, &(Message){ .type = MESSAGE_CANCEL, .fd = -1, .id = id });
+  return TSS2_RC_SUCCESS;
+}
+
+guint32
+broker_set_locality (Broker *broker, guint64 id, guint8 locality, const BrokerPeer *peer)
+{
+  g_autoptr (DirectoryEntry) entry = directory_lookup (broker->directory, id, peer);
+  TSS2_RC rc;
+
+  if (entry == NULL)
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
+  rc = check_locality (broker, entry, locality);
+  if (rc == TSS2_RC_SUCCESS)
+    g_atomic_int_set (&entry->locality, locality);
+  return rc;
+}

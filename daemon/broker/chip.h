@@ -1,0 +1,62 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <glib.h>
+#include <tss2/tss2_common.h>
+
+#include "broker.h"
+#include "loop.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Chip: the TCTI below. Opening it, and receiving from a TCTI that has no poll handles, block: a thread of its own does
+ * that. Broker thread.
+ */
+typedef struct _Chip Chip;
+
+typedef enum
+{
+  CHIP_CLOSED,
+  CHIP_OPENING,
+  CHIP_OPEN,
+  CHIP_FAILED, /* what chip_get_fault() says; chip_close() it */
+} ChipStatus;
+
+/* @conf: a TCTI configuration; @timeout_s: longest wait for one answer. @loop: runs while chip_transact() waits. */
+Chip *chip_new (Loop *loop, const char *conf, guint timeout_s);
+void chip_free (Chip *chip);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Chip, chip_free)
+
+void chip_set_conf (Chip *chip, const char *conf);
+const char *chip_get_conf (const Chip *chip);
+
+/* Starts opening; the loop wakes when the status has changed. */
+void chip_open (Chip *chip);
+void chip_close (Chip *chip);
+ChipStatus chip_get_status (const Chip *chip);
+/* @out_reason: for people; borrowed, until the next call */
+BrokerFault chip_get_fault (const Chip *chip, const char **out_reason);
+/* What a response that is none does to the chip's status. */
+void chip_set_fault (Chip *chip, BrokerFault fault, const char *reason);
+
+/*
+ * Sends a command and runs the loop until the response is there.
+ * @response: COMMAND_MAX_SIZE bytes
+ * Returns a code of the TCTI layer; the status is CHIP_FAILED then.
+ */
+TSS2_RC chip_transact (Chip *chip,
+                       const guint8 *command,
+                       gsize size,
+                       guint8 locality,
+                       guint8 *response,
+                       gsize *out_size);
+
+/* The TCTI's answer to cancelling the command under way. */
+TSS2_RC chip_cancel (Chip *chip);
+gboolean chip_can_cancel (const Chip *chip);
+gboolean chip_can_set_locality (const Chip *chip);
+
+G_END_DECLS

@@ -1,0 +1,303 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "connection.h"
+
+#include "client/tcti/frame.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS     (EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define MAX_IN_ROW 16
+
+typedef enum
+{
+  STATE_READING,
+  STATE_WAITING, /* for the answer to its frame */
+  STATE_WRITING,
+  STATE_CLOSED,
+} State;
+
+struct _Connection
+{
+  LoopWatch watch;
+  Loop *loop;
+  int fd;
+  State state;
+  gboolean pumping;  /* in read_frames() */
+  gboolean readable; /* there may be bytes that no event will tell of again */
+  DirectoryEntry *entry;
+  const ConnectionFuncs *funcs;
+  gpointer data;
+  gpointer user_data;
+
+  guint8 header[FRAME_HEADER_SIZE];
+  guint8 *frame; /* NULL: the header is not complete */
+  gsize size;    /* of the frame */
+  gsize have;
+  GByteArray *rest; /* of the answer */
+  gboolean has_public_id;
+  guint8 public_id[FRAME_CONNECTION_ID_SIZE];
+};
+
+/* Frames carry passwords. */
+static void
+drop_frame (Connection *connection)
+{
+  if (connection->frame != NULL)
+    explicit_bzero (connection->frame, connection->size);
+  g_clear_pointer (&connection->frame, g_free);
+  connection->have = 0;
+}
+
+static void
+close_connection (Connection *connection)
+{
+  if (connection->state == STATE_CLOSED)
+    return;
+  connection->state = STATE_CLOSED;
+  loop_remove (connection->loop, &connection->watch);
+  close (connection->fd);
+  connection->fd = -1;
+  connection->funcs->closed (connection, connection->data);
+}
+
+/* Reads into @buffer until it is full; FALSE: not yet, or closed. */
+static gboolean
+fill (Connection *connection, guint8 *buffer, gsize size)
+{
+  while (connection->have < size)
+    {
+      ssize_t n =
+          recv (connection->fd, buffer + connection->have, size - connection->have, MSG_DONTWAIT);
+
+      if (n > 0)
+        connection->have += (gsize)n;
+      else if (n < 0 && errno == EINTR)
+        continue;
+      else if (n < 0 && errno == EAGAIN)
+        {
+          connection->readable = FALSE;
+          return FALSE;
+        }
+      else
+        {
+          close_connection (connection);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+static void
+read_one (Connection *connection)
+{
+  if (connection->frame == NULL)
+    {
+      if (!fill (connection, connection->header, FRAME_HEADER_SIZE))
+        return;
+      connection->size = get_be32 (connection->header + 2);
+      if (connection->size < FRAME_HEADER_SIZE || connection->size > FRAME_MAX_SIZE)
+        {
+          close_connection (connection);
+          return;
+        }
+      connection->frame = g_malloc (connection->size);
+      memcpy (connection->frame, connection->header, FRAME_HEADER_SIZE);
+    }
+  if (!fill (connection, connection->frame, connection->size))
+    return;
+  connection->state = STATE_WAITING;
+  connection->funcs->received (connection, connection->data);
+}
+
+static void
+watch_events (Connection *connection, gboolean writing)
+{
+  loop_modify (connection->loop, &connection->watch, EVENTS | (writing ? EPOLLOUT : 0));
+}
+
+/* Frames may be answered while they are received (control frames): one after the other, not one inside the other. */
+static void
+read_frames (Connection *connection)
+{
+  guint n = 0;
+
+  if (connection->pumping)
+    return;
+  connection->pumping = TRUE;
+  while (connection->state == STATE_READING && connection->readable && n++ < MAX_IN_ROW)
+    read_one (connection);
+  connection->pumping = FALSE;
+  /* The others' turn; the event comes again. */
+  if (connection->state == STATE_READING && connection->readable)
+    watch_events (connection, FALSE);
+}
+
+/* Returns how much could be sent; closes on error. */
+static gsize
+send_some (Connection *connection, const guint8 *data, gsize size)
+{
+  gsize done = 0;
+
+  while (done < size)
+    {
+      ssize_t n = send (connection->fd, data + done, size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+      if (n >= 0)
+        done += (gsize)n;
+      else if (errno == EAGAIN)
+        break;
+      else if (errno != EINTR)
+        {
+          close_connection (connection);
+          break;
+        }
+    }
+  return done;
+}
+
+static void
+next_frame (Connection *connection)
+{
+  connection->state = STATE_READING;
+  drop_frame (connection);
+  read_frames (connection);
+}
+
+static void
+write_rest (Connection *connection)
+{
+  gsize n = send_some (connection, connection->rest->data, connection->rest->len);
+
+  if (connection->state == STATE_CLOSED)
+    return;
+  g_byte_array_remove_range (connection->rest, 0, (guint)n);
+  if (connection->rest->len > 0)
+    return;
+  g_clear_pointer (&connection->rest, g_byte_array_unref);
+  watch_events (connection, FALSE);
+  next_frame (connection);
+}
+
+static void
+on_ready (LoopWatch *watch, guint32 events)
+{
+  Connection *connection = (Connection *)((char *)watch - G_STRUCT_OFFSET (Connection, watch));
+
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    connection->readable = TRUE;
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && connection->state != STATE_READING)
+    close_connection (connection);
+  else if (connection->state == STATE_READING && connection->readable)
+    read_frames (connection);
+  else if (connection->state == STATE_WRITING && (events & EPOLLOUT) != 0)
+    write_rest (connection);
+}
+
+Connection *
+connection_new (Loop *loop,
+                int fd,
+                DirectoryEntry *entry,
+                const ConnectionFuncs *funcs,
+                gpointer data)
+{
+  Connection *connection = g_new0 (Connection, 1);
+
+  connection->loop = loop;
+  connection->fd = fd;
+  connection->entry = entry;
+  connection->funcs = funcs;
+  connection->data = data;
+  connection->watch = (LoopWatch){ .ready = on_ready, .fd = -1 };
+  loop_add (loop, &connection->watch, fd, EVENTS);
+  return connection;
+}
+
+void
+connection_free (Connection *connection)
+{
+  if (connection->state != STATE_CLOSED)
+    {
+      loop_remove (connection->loop, &connection->watch);
+      close (connection->fd);
+    }
+  drop_frame (connection);
+  g_clear_pointer (&connection->rest, g_byte_array_unref);
+  g_free (connection);
+}
+
+DirectoryEntry *
+connection_get_entry (const Connection *connection)
+{
+  return connection->entry;
+}
+
+gboolean
+connection_is_closed (const Connection *connection)
+{
+  return connection->state == STATE_CLOSED;
+}
+
+guint8 *
+connection_get_frame (Connection *connection, gsize *out_size)
+{
+  *out_size = connection->size;
+  return connection->frame;
+}
+
+void
+connection_answer (Connection *connection, const guint8 *response, gsize size)
+{
+  gsize n;
+
+  if (connection->state == STATE_CLOSED)
+    return;
+  g_assert (connection->state == STATE_WAITING);
+  n = send_some (connection, response, size);
+  if (connection->state == STATE_CLOSED)
+    return;
+  if (n == size)
+    {
+      next_frame (connection);
+      return;
+    }
+  connection->state = STATE_WRITING;
+  drop_frame (connection);
+  connection->rest = g_byte_array_sized_new ((guint)(size - n));
+  g_byte_array_append (connection->rest, response + n, (guint)(size - n));
+  watch_events (connection, TRUE);
+}
+
+const guint8 *
+connection_get_public_id (Connection *connection)
+{
+  if (!connection->has_public_id)
+    connection->has_public_id =
+        getrandom (connection->public_id, FRAME_CONNECTION_ID_SIZE, 0) == FRAME_CONNECTION_ID_SIZE;
+  return connection->has_public_id ? connection->public_id : NULL;
+}
+
+gboolean
+connection_has_public_id (const Connection *connection, const guint8 *id)
+{
+  return connection->has_public_id &&
+         memcmp (connection->public_id, id, FRAME_CONNECTION_ID_SIZE) == 0;
+}
+
+void
+connection_set_user_data (Connection *connection, gpointer user_data)
+{
+  connection->user_data = user_data;
+}
+
+gpointer
+connection_get_user_data (const Connection *connection)
+{
+  return connection->user_data;
+}

@@ -1,0 +1,60 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "broker.h"
+
+G_BEGIN_DECLS
+
+/* Directory: who is connected, and how many may be. Any thread. */
+typedef struct _Directory Directory;
+
+typedef enum
+{
+  PEER_PUBLIC,   /* a client */
+  PEER_INTERNAL, /* the token helper */
+  PEER_OWN,      /* the daemon */
+} PeerKind;
+
+typedef enum
+{
+  STAGE_QUIET,
+  STAGE_QUEUED,
+  STAGE_IN_CHIP,
+} PeerStage;
+
+/* Shared by the broker thread and the callers of broker_cancel() and broker_set_locality(). */
+typedef struct
+{
+  gatomicrefcount refs;
+  guint64 id;
+  PeerKind kind;
+  BrokerPeer peer;
+  gint stage;    /* atomic; PeerStage */
+  gint locality; /* atomic; of the commands to come */
+} DirectoryEntry;
+
+Directory *directory_new (guint max_connections, guint max_per_uid);
+void directory_free (Directory *directory);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, directory_free)
+
+/* NULL: too many, G_IO_ERROR_TOO_MANY_OPEN_FILES. */
+DirectoryEntry *directory_admit (Directory *directory,
+                                 PeerKind kind,
+                                 const BrokerPeer *peer,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Also drops the caller's reference. */
+void directory_leave (Directory *directory, DirectoryEntry *entry);
+
+/* A reference, or NULL: no such connection, or it is not @peer's. */
+DirectoryEntry *directory_lookup (Directory *directory, guint64 id, const BrokerPeer *peer);
+void directory_entry_unref (DirectoryEntry *entry);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryEntry, directory_entry_unref)
+
+/* Whether it may do what concerns everybody: root and we. */
+gboolean directory_entry_is_privileged (const DirectoryEntry *entry);
+
+G_END_DECLS

@@ -1,0 +1,101 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "socket-frontend.h"
+
+#include "common/notify.h"
+#include "dbus/names.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 128
+
+static gboolean
+fail (GError **error, const char *what, const char *path)
+{
+  int code = errno;
+
+  g_set_error (error, G_IO_ERROR, (gint)g_io_error_from_errno (code), "cannot %s %s: %s", what,
+               path, g_strerror (code));
+  return FALSE;
+}
+
+static void
+give_to_group (const char *path, const char *group)
+{
+  struct group *entry = getgrnam (group);
+
+  if (entry == NULL)
+    g_message ("there is no group %s: %s is ours alone", group, path);
+  else if (chown (path, (uid_t)-1, entry->gr_gid) != 0)
+    g_message ("cannot give %s to group %s: %s", path, group, g_strerror (errno));
+}
+
+/* A socket that is in nobody's way until its mode is right: made under another name, then renamed. */
+static int
+make_socket (const char *path, mode_t mode, const char *group, GError **error)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  g_autofree char *temporary = g_strdup_printf ("%s.new", path);
+  int fd;
+
+  if (strlen (temporary) >= sizeof address.sun_path)
+    {
+      errno = ENAMETOOLONG;
+      fail (error, "make", path);
+      return -1;
+    }
+  memcpy (address.sun_path, temporary, strlen (temporary));
+  unlink (temporary);
+  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0)
+    {
+      fail (error, "make", path);
+      return -1;
+    }
+  if (bind (fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+      chmod (temporary, 0600) != 0)
+    {
+      fail (error, "make", path);
+      close (fd);
+      return -1;
+    }
+  if (group != NULL)
+    give_to_group (temporary, group);
+  if (chmod (temporary, mode) != 0 || listen (fd, BACKLOG) != 0 || rename (temporary, path) != 0)
+    {
+      fail (error, "make", path);
+      close (fd);
+      return -1;
+    }
+  return fd;
+}
+
+gboolean
+socket_frontend_listen (Broker *broker, const Config *config, const char *group, GError **error)
+{
+  g_autofree char *public_path = g_build_filename (config->runtime_dir, GGTPM_SOCKET_NAME, NULL);
+  g_autofree char *internal_path =
+      g_build_filename (config->runtime_dir, GGTPM_INTERNAL_SOCKET_NAME, NULL);
+  int fd = make_socket (internal_path, 0600, NULL, error);
+
+  if (fd < 0)
+    return FALSE;
+  broker_listen (broker, fd, BROKER_LISTENER_INTERNAL);
+  if (broker_get_mode (broker) == CONFIG_MODE_ALONGSIDE)
+    return TRUE;
+  fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
+  if (fd < 0)
+    fd = make_socket (public_path, 0660, group, error);
+  if (fd < 0)
+    return FALSE;
+  broker_listen (broker, fd, BROKER_LISTENER_PUBLIC);
+  return TRUE;
+}

@@ -1,0 +1,309 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "resource-manager-private.h"
+
+/* What the tables say and what is in the chip, brought together: at the start and whenever it may have changed. */
+
+#define GET_CAPABILITY_SIZE (COMMAND_HEADER_SIZE + 12)
+#define LIST_OFFSET         (COMMAND_HEADER_SIZE + 1 + 4 + 4)
+#define COUNT_OFFSET        (COMMAND_HEADER_SIZE + 1 + 4)
+#define PAGE                127
+#define MAX_PAGES           64
+
+TSS2_RC
+resource_manager_get_capability (ResourceManager *rm,
+                                 guint32 capability,
+                                 guint32 property,
+                                 guint32 count,
+                                 guint8 *response,
+                                 gsize *out_size)
+{
+  guint8 command[GET_CAPABILITY_SIZE];
+  TSS2_RC rc;
+
+  put_be16 (command, TPM2_ST_NO_SESSIONS);
+  put_be32 (command + 2, sizeof command);
+  put_be32 (command + 6, TPM2_CC_GetCapability);
+  put_be32 (command + 10, capability);
+  put_be32 (command + 14, property);
+  put_be32 (command + 18, count);
+  rc = slots_transact (rm->slots, command, sizeof command, response, out_size);
+  if (rc == TSS2_RC_SUCCESS)
+    rc = response_get_rc (response);
+  if (rc == TSS2_RC_SUCCESS && *out_size < LIST_OFFSET)
+    rc = TSS2_TCTI_RC_MALFORMED_RESPONSE;
+  return rc;
+}
+
+/* A list of u32, page by page; the next page starts after the last entry masked by @mask. */
+static TSS2_RC
+read_list (ResourceManager *rm, guint32 capability, guint32 first, guint32 mask, GArray *out_values)
+{
+  guint8 response[COMMAND_MAX_SIZE];
+  guint32 property = first;
+  gboolean more = TRUE;
+
+  for (guint page = 0; more && page < MAX_PAGES; page++)
+    {
+      gsize size;
+      guint32 n;
+      TSS2_RC rc =
+          resource_manager_get_capability (rm, capability, property, PAGE, response, &size);
+
+      if (rc != TSS2_RC_SUCCESS)
+        return rc;
+      n = (guint32)MIN (get_be32 (response + COUNT_OFFSET), (size - LIST_OFFSET) / 4);
+      for (guint32 i = 0; i < n; i++)
+        {
+          guint32 value = get_be32 (response + LIST_OFFSET + 4 * (gsize)i);
+
+          g_array_append_val (out_values, value);
+          property = (first & ~mask) | ((value & mask) + 1);
+        }
+      more = response[COMMAND_HEADER_SIZE] != 0 && n > 0;
+    }
+  return TSS2_RC_SUCCESS;
+}
+
+static gboolean
+contains (const GArray *values, guint32 value)
+{
+  for (guint i = 0; i < values->len; i++)
+    if (g_array_index (values, guint32, i) == value)
+      return TRUE;
+  return FALSE;
+}
+
+/* By number: the TPM lists saved sessions without telling HMAC from policy. */
+static gboolean
+contains_session (const GArray *values, guint32 handle)
+{
+  for (guint i = 0; i < values->len; i++)
+    if (((g_array_index (values, guint32, i) ^ handle) & 0xffffff) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+reconcile_objects (ResourceManager *rm, const GArray *present)
+{
+  const GPtrArray *loaded = slots_get_loaded_objects (rm->slots);
+
+  for (guint i = loaded->len; i > 0; i--)
+    {
+      Object *object = g_ptr_array_index (loaded, i - 1);
+
+      if (contains (present, object->handle))
+        continue;
+      if (object->context != NULL && object->owner != NULL)
+        slots_mark_unloaded (rm->slots, object);
+      else
+        resource_manager_drop_object (rm, object);
+    }
+  if (rm->limits.alongside)
+    return;
+  for (guint i = 0; i < present->len; i++)
+    {
+      guint32 handle = g_array_index (present, guint32, i);
+      gboolean known = FALSE;
+
+      for (guint j = 0; j < loaded->len; j++)
+        known |= ((const Object *)g_ptr_array_index (loaded, j))->handle == handle;
+      if (!known)
+        slots_flush (rm->slots, handle);
+    }
+}
+
+static void
+reconcile_sessions (ResourceManager *rm, const GArray *loaded, const GArray *saved)
+{
+  g_autoptr (GPtrArray) sessions = session_table_list (rm->sessions);
+
+  if (!rm->limits.alongside)
+    for (guint i = 0; i < loaded->len; i++)
+      {
+        guint32 handle = g_array_index (loaded, guint32, i);
+
+        if (session_table_lookup (rm->sessions, handle) == NULL)
+          slots_flush (rm->slots, handle);
+      }
+  for (guint i = 0; i < sessions->len; i++)
+    {
+      Session *session = g_ptr_array_index (sessions, i);
+
+      if (!contains_session (session->loaded ? loaded : saved, session->handle))
+        session_table_remove (rm->sessions, session);
+    }
+}
+
+TSS2_RC
+resource_manager_reconcile (ResourceManager *rm)
+{
+  g_autoptr (GArray) objects = g_array_new (FALSE, FALSE, sizeof (guint32));
+  g_autoptr (GArray) loaded = g_array_new (FALSE, FALSE, sizeof (guint32));
+  g_autoptr (GArray) saved = g_array_new (FALSE, FALSE, sizeof (guint32));
+  TSS2_RC rc;
+
+  rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST, 0xffffff, objects);
+  if (rc == TSS2_RC_SUCCESS)
+    rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_LOADED_SESSION_FIRST, 0xffffff, loaded);
+  if (rc == TSS2_RC_SUCCESS)
+    rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_ACTIVE_SESSION_FIRST, 0xffffff, saved);
+  if (rc != TSS2_RC_SUCCESS)
+    return rc;
+  reconcile_objects (rm, objects);
+  reconcile_sessions (rm, loaded, saved);
+  return TSS2_RC_SUCCESS;
+}
+
+void
+resource_manager_forget_all (ResourceManager *rm)
+{
+  slots_forget_all (rm->slots);
+  for (guint i = 0; i < rm->spaces->len; i++)
+    {
+      Space *space = g_ptr_array_index (rm->spaces, i);
+
+      while (handle_map_size (space->objects) > 0)
+        {
+          gpointer object;
+
+          handle_map_nth (space->objects, 0, &object);
+          resource_manager_drop_object (rm, object);
+        }
+    }
+}
+
+static TSS2_RC
+send_startup (ResourceManager *rm, guint32 code, guint8 *response)
+{
+  guint8 command[COMMAND_HEADER_SIZE + 2];
+  gsize size;
+  TSS2_RC rc;
+
+  put_be16 (command, TPM2_ST_NO_SESSIONS);
+  put_be32 (command + 2, sizeof command);
+  put_be32 (command + 6, code);
+  put_be16 (command + 10, TPM2_SU_CLEAR);
+  rc = slots_transact (rm->slots, command, sizeof command, response, &size);
+  return rc != TSS2_RC_SUCCESS ? rc : response_get_rc (response);
+}
+
+/* TPM2_ReadClock: TPMS_TIME_INFO is time u64, clock u64, resetCount u32, restartCount u32, safe u8. */
+static TSS2_RC
+read_counters (ResourceManager *rm, guint32 *out_reset, guint32 *out_restart)
+{
+  guint8 command[COMMAND_HEADER_SIZE];
+  guint8 response[COMMAND_MAX_SIZE];
+  gsize size;
+  TSS2_RC rc;
+
+  put_be16 (command, TPM2_ST_NO_SESSIONS);
+  put_be32 (command + 2, sizeof command);
+  put_be32 (command + 6, TPM2_CC_ReadClock);
+  rc = slots_transact (rm->slots, command, sizeof command, response, &size);
+  if (rc == TSS2_RC_SUCCESS)
+    rc = response_get_rc (response);
+  if (rc != TSS2_RC_SUCCESS)
+    return rc;
+  if (size < COMMAND_HEADER_SIZE + 24)
+    return TSS2_TCTI_RC_MALFORMED_RESPONSE;
+  *out_reset = get_be32 (response + COMMAND_HEADER_SIZE + 16);
+  *out_restart = get_be32 (response + COMMAND_HEADER_SIZE + 20);
+  return TSS2_RC_SUCCESS;
+}
+
+static TSS2_RC
+read_commands (ResourceManager *rm)
+{
+  g_autoptr (GArray) attributes = g_array_new (FALSE, FALSE, sizeof (guint32));
+  TSS2_RC rc = read_list (rm, TPM2_CAP_COMMANDS, TPM2_CC_FIRST, 0x2000ffff, attributes);
+
+  if (rc != TSS2_RC_SUCCESS)
+    return rc;
+  command_table_clear (rm->commands);
+  for (guint i = 0; i < attributes->len; i++)
+    command_table_add (rm->commands, g_array_index (attributes, guint32, i));
+  return TSS2_RC_SUCCESS;
+}
+
+static void
+read_minimum (ResourceManager *rm)
+{
+  guint8 response[COMMAND_MAX_SIZE];
+  gsize size;
+
+  if (resource_manager_get_capability (rm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_HR_TRANSIENT_MIN, 1,
+                                       response, &size) == TSS2_RC_SUCCESS &&
+      size >= LIST_OFFSET + 8 && get_be32 (response + LIST_OFFSET) == TPM2_PT_HR_TRANSIENT_MIN)
+    slots_set_minimum (rm->slots, get_be32 (response + LIST_OFFSET + 4));
+}
+
+/* Compares the counters; a reset empties the tables. */
+static TSS2_RC
+notice_reset (ResourceManager *rm, gboolean just_started, gboolean *out_was_reset)
+{
+  guint32 reset = 0, restart = 0;
+  TSS2_RC rc = read_counters (rm, &reset, &restart);
+
+  if (rc != TSS2_RC_SUCCESS)
+    return rc;
+  if (!rm->started || reset != rm->reset_count)
+    resource_manager_forget_all (rm);
+  *out_was_reset =
+      just_started || !rm->started || reset != rm->reset_count || restart != rm->restart_count;
+  rm->started = TRUE;
+  rm->reset_count = reset;
+  rm->restart_count = restart;
+  return TSS2_RC_SUCCESS;
+}
+
+TSS2_RC
+resource_manager_start (ResourceManager *rm, gboolean *out_was_reset)
+{
+  guint8 response[COMMAND_MAX_SIZE];
+  gboolean just_started = FALSE;
+  TSS2_RC rc = TSS2_RC_SUCCESS;
+
+  slots_reset_lost (rm->slots);
+  *out_was_reset = FALSE;
+  if (!rm->limits.alongside)
+    {
+      rc = send_startup (rm, TPM2_CC_Startup, response);
+      just_started = rc == TSS2_RC_SUCCESS;
+      if (rc == TPM2_RC_INITIALIZE)
+        rc = TSS2_RC_SUCCESS;
+    }
+  if (rc == TSS2_RC_SUCCESS)
+    rc = notice_reset (rm, just_started, out_was_reset);
+  if (rc == TSS2_RC_SUCCESS)
+    rc = read_commands (rm);
+  if (rc == TPM2_RC_FAILURE)
+    {
+      /* In failure mode it still says why, and health has to ask. */
+      resource_manager_forget_all (rm);
+      command_table_clear (rm->commands);
+      *out_was_reset = TRUE;
+      return TSS2_RC_SUCCESS;
+    }
+  if (rc != TSS2_RC_SUCCESS)
+    return rc;
+  read_minimum (rm);
+  return resource_manager_reconcile (rm);
+}
+
+void
+resource_manager_stop (ResourceManager *rm)
+{
+  guint8 response[COMMAND_MAX_SIZE];
+
+  if (!rm->started || slots_is_lost (rm->slots))
+    return;
+  while (session_table_oldest_abandoned (rm->sessions) != NULL)
+    session_table_kill (rm->sessions, session_table_oldest_abandoned (rm->sessions));
+  while (slots_sweep_one (rm->slots))
+    ;
+  if (!rm->limits.alongside)
+    send_startup (rm, TPM2_CC_Shutdown, response);
+}
