@@ -42,7 +42,7 @@ typedef struct
   bool id_known;
   uint8_t id[FRAME_CONNECTION_ID_SIZE];
   int locality; /* -1: not asked for yet */
-  size_t have; /* bytes of the frame that is being read */
+  size_t have;  /* bytes of the frame that is being read */
   uint8_t frame[FRAME_MAX_SIZE];
 } TctiGgtpm;
 

@@ -4,12 +4,10 @@
 #include "broker.h"
 
 #include "chip.h"
-#include "client/tcti/frame.h"
-#include "connection.h"
+#include "clients.h"
 #include "directory.h"
 #include "loop.h"
 #include "resource-manager.h"
-#include "scheduler.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,11 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_US    (250 * G_TIME_SPAN_MILLISECOND)
-#define BACKOFF_MAX_US    (60 * G_TIME_SPAN_SECOND)
-#define AUTO_BUSY_US      (5 * G_TIME_SPAN_SECOND)
-#define ACCEPT_PAUSE_US   G_TIME_SPAN_SECOND
-#define MAX_ACCEPT_IN_ROW 16
+#define BACKOFF_MIN_US (250 * G_TIME_SPAN_MILLISECOND)
+#define BACKOFF_MAX_US (60 * G_TIME_SPAN_SECOND)
+#define AUTO_BUSY_US   (5 * G_TIME_SPAN_SECOND)
 
 /* What /dev/tpmrm0 and tpm2-abrmd give to one connection. */
 #define KERNEL_SPACE_OBJECTS  3
@@ -50,14 +46,6 @@ typedef struct
 
 typedef struct
 {
-  LoopWatch watch;
-  Broker *broker;
-  BrokerListener kind;
-  int fd;
-} Listener;
-
-typedef struct
-{
   BrokerState state;
   BrokerFault fault;
   char *reason;
@@ -79,26 +67,18 @@ struct _Broker
   GAsyncQueue *reports;
   GSource *report_source;
   gint mode; /* atomic; ConfigMode */
-  gint can_set_locality;
-  gint can_cancel;
 
   /* Broker thread */
   Loop *loop;
   LoopWatch wake;
   Chip *chip;
   ResourceManager *rm;
-  Scheduler *scheduler;
-  GPtrArray *listeners;
-  GPtrArray *connections;
-  GPtrArray *closed; /* Connection, to be freed when nothing of theirs is under way */
-  Connection *current;
+  Clients *clients;
   BrokerState state;
   BrokerFault fault;
   gboolean released;
   gboolean quit;
-  gboolean tried; /* the first attempt to open the chip has ended */
-  gboolean accepting;
-  gint64 accept_at;
+  gboolean tried;   /* the first attempt to open the chip has ended */
   gint64 reopen_at; /* 0: now */
   gint64 backoff;
   gint64 busy_since; /* 0: not busy at the last attempt */
@@ -186,260 +166,7 @@ post (Broker *broker, const Message *message)
     g_warning ("cannot wake the broker thread: %s", g_strerror (errno));
 }
 
-static void
-raise_stage (Connection *connection, PeerStage stage)
-{
-  g_atomic_int_set (&connection_get_entry (connection)->stage, stage);
-}
-
-/* Connections */
-
-static void on_received (Connection *connection, gpointer data);
-
-static void
-on_closed (Connection *connection, gpointer data)
-{
-  Broker *broker = data;
-
-  scheduler_remove (broker->scheduler, connection);
-  g_ptr_array_remove_fast (broker->connections, connection);
-  g_ptr_array_add (broker->closed, connection);
-}
-
-static const ConnectionFuncs connection_funcs = { .received = on_received, .closed = on_closed };
-
-static void
-add_connection (Broker *broker, int fd, DirectoryEntry *entry)
-{
-  Connection *connection = connection_new (broker->loop, fd, entry, &connection_funcs, broker);
-  gboolean privileged = directory_entry_is_privileged (entry);
-
-  connection_set_user_data (
-      connection, resource_manager_open_space (broker->rm, privileged, entry->kind != PEER_PUBLIC));
-  g_ptr_array_add (broker->connections, connection);
-}
-
-static void
-free_connection (Broker *broker, Connection *connection)
-{
-  resource_manager_close_space (broker->rm, connection_get_user_data (connection));
-  directory_leave (broker->directory, connection_get_entry (connection));
-  connection_free (connection);
-  broker->idle_done = FALSE;
-}
-
-static void
-free_closed (Broker *broker)
-{
-  while (broker->closed->len > 0)
-    free_connection (broker, g_ptr_array_steal_index_fast (broker->closed, 0));
-}
-
-static TSS2_RC
-cancel_connection (Broker *broker, Connection *connection)
-{
-  if (connection == broker->current)
-    {
-      TSS2_RC rc = chip_cancel (broker->chip);
-      return rc == TSS2_RC_SUCCESS ? rc
-                                   : TSS2_RESMGR_RC_LAYER | (rc & ~(TSS2_RC)TSS2_RC_LAYER_MASK);
-    }
-  if (scheduler_remove (broker->scheduler, connection))
-    {
-      guint8 response[COMMAND_HEADER_SIZE];
-
-      raise_stage (connection, STAGE_QUIET);
-      connection_answer (connection, response, response_put_error (response, TPM2_RC_CANCELED));
-    }
-  return TSS2_RC_SUCCESS;
-}
-
-static TSS2_RC
-cancel_by_public_id (Broker *broker, Connection *from, const guint8 *id)
-{
-  uid_t uid = connection_get_entry (from)->peer.uid;
-
-  for (guint i = 0; i < broker->connections->len; i++)
-    {
-      Connection *connection = g_ptr_array_index (broker->connections, i);
-
-      if (connection_has_public_id (connection, id) &&
-          connection_get_entry (connection)->peer.uid == uid)
-        return cancel_connection (broker, connection);
-    }
-  return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
-}
-
-static TSS2_RC
-check_locality (Broker *broker, const DirectoryEntry *entry, guint8 locality)
-{
-  if (locality > 0 && !directory_entry_is_privileged (entry))
-    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
-  if (!g_atomic_int_get (&broker->can_set_locality))
-    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
-  return TSS2_RC_SUCCESS;
-}
-
-static void
-answer_control (Broker *broker, Connection *connection, const guint8 *frame, gsize size)
-{
-  DirectoryEntry *entry = connection_get_entry (connection);
-  guint8 answer[FRAME_HEADER_SIZE + FRAME_CONNECTION_ID_SIZE];
-  gsize answer_size = FRAME_HEADER_SIZE;
-  TSS2_RC rc = TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_BAD_VALUE;
-
-  switch (command_peek_code (frame))
-    {
-    case FRAME_CONTROL_GET_ID:
-      if (size == FRAME_HEADER_SIZE && connection_get_public_id (connection) != NULL)
-        {
-          memcpy (answer + FRAME_HEADER_SIZE, connection_get_public_id (connection),
-                  FRAME_CONNECTION_ID_SIZE);
-          answer_size += FRAME_CONNECTION_ID_SIZE;
-          rc = TSS2_RC_SUCCESS;
-        }
-      break;
-    case FRAME_CONTROL_SET_LOCALITY:
-      if (size == FRAME_HEADER_SIZE + 1)
-        rc = check_locality (broker, entry, frame[FRAME_HEADER_SIZE]);
-      if (rc == TSS2_RC_SUCCESS)
-        g_atomic_int_set (&entry->locality, frame[FRAME_HEADER_SIZE]);
-      break;
-    case FRAME_CONTROL_CANCEL:
-      if (size == FRAME_HEADER_SIZE + FRAME_CONNECTION_ID_SIZE)
-        rc = cancel_by_public_id (broker, connection, frame + FRAME_HEADER_SIZE);
-      break;
-    default:
-      break;
-    }
-  put_be16 (answer, FRAME_CONTROL_TAG);
-  put_be32 (answer + 2, (guint32)answer_size);
-  put_be32 (answer + 6, rc);
-  connection_answer (connection, answer, answer_size);
-}
-
-static void
-on_received (Connection *connection, gpointer data)
-{
-  Broker *broker = data;
-  DirectoryEntry *entry = connection_get_entry (connection);
-  gsize size;
-  const guint8 *frame = connection_get_frame (connection, &size);
-
-  if (get_be16 (frame) == FRAME_CONTROL_TAG)
-    {
-      answer_control (broker, connection, frame, size);
-      return;
-    }
-  raise_stage (connection, STAGE_QUEUED);
-  scheduler_push (broker->scheduler, entry->kind == PEER_PUBLIC, entry->peer.uid, connection);
-}
-
-/* Listeners */
-
-static gboolean
-accept_one (Listener *listener)
-{
-  Broker *broker = listener->broker;
-  g_autoptr (GError) error = NULL;
-  DirectoryEntry *entry;
-  BrokerPeer peer;
-  struct ucred cred;
-  socklen_t len = sizeof cred;
-  int fd = accept4 (listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-  if (fd < 0)
-    {
-      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-        {
-          g_warning ("cannot accept a connection: %s", g_strerror (errno));
-          broker->accepting = FALSE;
-          broker->accept_at = g_get_monotonic_time () + ACCEPT_PAUSE_US;
-        }
-      return FALSE;
-    }
-  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
-    {
-      close (fd);
-      return TRUE;
-    }
-  peer = (BrokerPeer){ .uid = cred.uid, .pid = cred.pid };
-  entry = directory_admit (broker->directory,
-                           listener->kind == BROKER_LISTENER_PUBLIC ? PEER_PUBLIC : PEER_INTERNAL,
-                           &peer, &error);
-  if (entry == NULL)
-    {
-      g_info ("refused a connection of process %d: %s", (int)peer.pid, error->message);
-      close (fd);
-      return TRUE;
-    }
-  add_connection (broker, fd, entry);
-  return TRUE;
-}
-
-static void
-on_listener (LoopWatch *watch, guint32 events)
-{
-  Listener *listener = (Listener *)watch;
-
-  for (guint i = 0; i < MAX_ACCEPT_IN_ROW && accept_one (listener); i++)
-    ;
-  if (!listener->broker->accepting)
-    loop_modify (listener->broker->loop, watch, 0);
-}
-
-static void
-add_listener (Broker *broker, int fd, BrokerListener kind)
-{
-  Listener *listener = g_new0 (Listener, 1);
-
-  listener->watch = (LoopWatch){ .ready = on_listener, .fd = -1 };
-  listener->broker = broker;
-  listener->kind = kind;
-  listener->fd = fd;
-  g_ptr_array_add (broker->listeners, listener);
-  loop_add (broker->loop, &listener->watch, fd, EPOLLIN);
-}
-
-static void
-listener_free (gpointer data)
-{
-  Listener *listener = data;
-
-  loop_remove (listener->broker->loop, &listener->watch);
-  close (listener->fd);
-  g_free (listener);
-}
-
-static void
-resume_accepting (Broker *broker, gint64 now)
-{
-  if (broker->accepting || now < broker->accept_at)
-    return;
-  broker->accepting = TRUE;
-  for (guint i = 0; i < broker->listeners->len; i++)
-    {
-      Listener *listener = g_ptr_array_index (broker->listeners, i);
-      loop_modify (broker->loop, &listener->watch, EPOLLIN);
-    }
-}
-
 /* Messages */
-
-static void
-cancel_by_id (Broker *broker, guint64 id)
-{
-  for (guint i = 0; i < broker->connections->len; i++)
-    {
-      Connection *connection = g_ptr_array_index (broker->connections, i);
-
-      if (connection_get_entry (connection)->id == id)
-        {
-          cancel_connection (broker, connection);
-          return;
-        }
-    }
-}
 
 static void
 take_message (Broker *broker, Message *message)
@@ -447,18 +174,18 @@ take_message (Broker *broker, Message *message)
   switch (message->type)
     {
     case MESSAGE_CONNECTION:
-      add_connection (broker, message->fd, message->entry);
+      clients_add (broker->clients, message->fd, message->entry);
       message->fd = -1;
       break;
     case MESSAGE_LISTENER:
-      add_listener (broker, message->fd, message->listener);
+      clients_listen (broker->clients, message->fd, message->listener);
       message->fd = -1;
       break;
     case MESSAGE_RELEASE:
       broker->released = TRUE;
       break;
     case MESSAGE_CANCEL:
-      cancel_by_id (broker, message->id);
+      clients_cancel (broker->clients, message->id);
       break;
     case MESSAGE_QUIT:
       broker->quit = TRUE;
@@ -539,8 +266,7 @@ chip_failed (Broker *broker)
   broker->tried = TRUE;
   broker->backoff = CLAMP (broker->backoff * 2, BACKOFF_MIN_US, BACKOFF_MAX_US);
   broker->reopen_at = now + broker->backoff;
-  g_atomic_int_set (&broker->can_set_locality, FALSE);
-  g_atomic_int_set (&broker->can_cancel, FALSE);
+  directory_set_abilities (broker->directory, FALSE, FALSE);
   report (broker, fault == BROKER_FAULT_PROTOCOL ? BROKER_STATE_FAILED : BROKER_STATE_UNAVAILABLE,
           fault, reason, FALSE);
   if (g_atomic_int_get (&broker->mode) == CONFIG_MODE_AUTO)
@@ -570,8 +296,8 @@ chip_opened (Broker *broker)
   broker->backoff = 0;
   broker->idle_done = FALSE;
   broker->last_command = g_get_monotonic_time ();
-  g_atomic_int_set (&broker->can_set_locality, chip_can_set_locality (broker->chip));
-  g_atomic_int_set (&broker->can_cancel, chip_can_cancel (broker->chip));
+  directory_set_abilities (broker->directory, chip_can_cancel (broker->chip),
+                           chip_can_set_locality (broker->chip));
   report (broker, BROKER_STATE_READY, BROKER_FAULT_NONE, NULL, was_reset);
 }
 
@@ -603,25 +329,19 @@ check_chip (Broker *broker, gint64 now)
 static void
 serve (Broker *broker, Connection *connection)
 {
-  DirectoryEntry *entry = connection_get_entry (connection);
   gsize size;
   guint8 *frame = connection_get_frame (connection, &size);
+  gint locality = g_atomic_int_get (&connection_get_entry (connection)->locality);
 
   if (broker->state != BROKER_STATE_READY)
     {
-      raise_stage (connection, STAGE_QUIET);
-      connection_answer (connection, broker->response,
-                         response_put_error (broker->response, TSS2_TCTI_RC_NO_CONNECTION));
+      size = command_response_put_error (broker->response, TSS2_TCTI_RC_NO_CONNECTION);
+      clients_finish (broker->clients, connection, broker->response, size);
       return;
     }
-  broker->current = connection;
-  raise_stage (connection, STAGE_IN_CHIP);
   size = resource_manager_process (broker->rm, connection_get_user_data (connection),
-                                   (guint8)g_atomic_int_get (&entry->locality), frame, size,
-                                   broker->response);
-  raise_stage (connection, STAGE_QUIET);
-  broker->current = NULL;
-  connection_answer (connection, broker->response, size);
+                                   (guint8)locality, frame, size, broker->response);
+  clients_finish (broker->clients, connection, broker->response, size);
   explicit_bzero (broker->response, size);
   broker->last_command = g_get_monotonic_time ();
   broker->idle_done = FALSE;
@@ -630,16 +350,10 @@ serve (Broker *broker, Connection *connection)
 }
 
 /* Until the first attempt to open the chip has ended, commands wait for it. */
-static Connection *
-next_command (Broker *broker)
-{
-  return broker->tried ? scheduler_pop (broker->scheduler, broker->released) : NULL;
-}
-
 static gboolean
 has_command (const Broker *broker)
 {
-  return broker->tried && !scheduler_is_empty (broker->scheduler, broker->released);
+  return broker->tried && clients_have_command (broker->clients, broker->released);
 }
 
 static gint64
@@ -683,8 +397,8 @@ next_deadline (Broker *broker)
   if (broker->state == BROKER_STATE_READY && !broker->idle_done)
     deadline =
         earlier (deadline, resource_manager_has_loaded (broker->rm) ? idle_time (broker) : 0);
-  if (!broker->accepting)
-    deadline = earlier (deadline, broker->accept_at);
+  if (clients_get_resume_time (broker->clients) >= 0)
+    deadline = earlier (deadline, clients_get_resume_time (broker->clients));
   return deadline;
 }
 
@@ -693,19 +407,18 @@ run (Broker *broker)
 {
   while (!broker->quit)
     {
-      Connection *connection;
       gint64 now;
 
       loop_run_once (broker->loop, next_deadline (broker));
       now = g_get_monotonic_time ();
-      resume_accepting (broker, now);
+      clients_resume (broker->clients, now);
       check_chip (broker, now);
-      connection = next_command (broker);
-      if (connection != NULL)
-        serve (broker, connection);
+      if (has_command (broker))
+        serve (broker, clients_begin (broker->clients, broker->released));
       else
         tidy (broker, now);
-      free_closed (broker);
+      if (clients_free_closed (broker->clients))
+        broker->idle_done = FALSE;
     }
 }
 
@@ -715,10 +428,7 @@ broker_thread (gpointer data)
   Broker *broker = data;
 
   run (broker);
-  g_ptr_array_set_size (broker->listeners, 0);
-  while (broker->connections->len > 0)
-    free_connection (broker, g_ptr_array_steal_index_fast (broker->connections, 0));
-  free_closed (broker);
+  g_clear_pointer (&broker->clients, clients_free);
   if (broker->state == BROKER_STATE_READY)
     resource_manager_stop (broker->rm);
   chip_close (broker->chip);
@@ -766,11 +476,7 @@ broker_new (const Config *config, BrokerStateFunc func, gpointer user_data)
   broker->rm = make_resource_manager (broker);
   if (config->mode == CONFIG_MODE_ALONGSIDE || (config->mode == CONFIG_MODE_AUTO && other_below))
     go_alongside (broker, config->tcti);
-  broker->scheduler = scheduler_new ();
-  broker->listeners = g_ptr_array_new_with_free_func (listener_free);
-  broker->connections = g_ptr_array_new ();
-  broker->closed = g_ptr_array_new ();
-  broker->accepting = TRUE;
+  broker->clients = clients_new (broker->loop, broker->directory, broker->rm, broker->chip);
   broker->thread = g_thread_new ("broker", broker_thread, broker);
   return broker;
 }
@@ -784,10 +490,6 @@ broker_free (Broker *broker)
   g_source_unref (broker->report_source);
   g_async_queue_unref (broker->reports);
   g_async_queue_unref (broker->messages);
-  g_ptr_array_unref (broker->listeners);
-  g_ptr_array_unref (broker->connections);
-  g_ptr_array_unref (broker->closed);
-  scheduler_free (broker->scheduler);
   resource_manager_free (broker->rm);
   chip_free (broker->chip);
   loop_remove (broker->loop, &broker->wake);
@@ -859,7 +561,8 @@ broker_cancel (Broker *broker, guint64 id, const BrokerPeer *peer)
 
   if (entry == NULL)
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
-  if (g_atomic_int_get (&entry->stage) == STAGE_IN_CHIP && !g_atomic_int_get (&broker->can_cancel))
+  if (g_atomic_int_get (&entry->stage) == STAGE_IN_CHIP &&
+      !directory_can_cancel (broker->directory))
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
   post (broker, &(Message){ .type = MESSAGE_CANCEL, .fd = -1, .id = id });
   return TSS2_RC_SUCCESS;
@@ -873,7 +576,7 @@ broker_set_locality (Broker *broker, guint64 id, guint8 locality, const BrokerPe
 
   if (entry == NULL)
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
-  rc = check_locality (broker, entry, locality);
+  rc = directory_check_locality (broker->directory, entry, locality);
   if (rc == TSS2_RC_SUCCESS)
     g_atomic_int_set (&entry->locality, locality);
   return rc;

@@ -3,10 +3,10 @@
 
 #pragma once
 
-#include <gio/gio.h>
-#include <sys/types.h>
-
+#include "broker-types.h"
 #include "common/config.h"
+
+#include <gio/gio.h>
 
 G_BEGIN_DECLS
 
@@ -15,24 +15,6 @@ G_BEGIN_DECLS
  * All functions are for the main thread; none blocks.
  */
 typedef struct _Broker Broker;
-
-typedef enum
-{
-  BROKER_STATE_STARTING,
-  BROKER_STATE_READY,
-  BROKER_STATE_UNAVAILABLE, /* no chip, or it is somebody else's; opened again with back-off */
-  BROKER_STATE_FAILED,      /* there, and does not speak TPM 2.0; opened again with back-off */
-} BrokerState;
-
-typedef enum
-{
-  BROKER_FAULT_NONE,
-  BROKER_FAULT_MISSING,  /* ENOENT, ENODEV, nobody listens */
-  BROKER_FAULT_BUSY,     /* EBUSY */
-  BROKER_FAULT_DENIED,   /* EACCES, EPERM */
-  BROKER_FAULT_IO,       /* EIO, a time-out, the TCTI's other errors */
-  BROKER_FAULT_PROTOCOL, /* not a TPM 2.0 response */
-} BrokerFault;
 
 /*
  * Called on the main context that broker_new() was called on, whenever state or fault change.
@@ -44,19 +26,6 @@ typedef void (*BrokerStateFunc) (BrokerState state,
                                  const char *reason,
                                  gboolean tpm_was_reset,
                                  gpointer user_data);
-
-/* Who is at the other end of a connection. */
-typedef struct
-{
-  uid_t uid;
-  pid_t pid;
-} BrokerPeer;
-
-typedef enum
-{
-  BROKER_LISTENER_PUBLIC, /* RUNTIME_DIR/tpm.sock: everybody that may open it */
-  BROKER_LISTENER_INTERNAL, /* RUNTIME_DIR/internal.sock: the token helper; no limits; served before broker_release() */
-} BrokerListener;
 
 /* @config: must outlive the broker. Starts the thread, which opens the chip. */
 Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_data);

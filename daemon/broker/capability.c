@@ -165,7 +165,7 @@ resource_manager_virtual_capability (ResourceManager *rm,
   if (!rewritable)
     return resource_manager_process_any (rm, space, 0, command, response, out_size);
   rc = slots_forward (rm->slots, command, 0, FALSE, FALSE, response, out_size);
-  if (rc == TSS2_RC_SUCCESS && response_get_rc (response) == TSS2_RC_SUCCESS &&
+  if (rc == TSS2_RC_SUCCESS && command_response_get_rc (response) == TSS2_RC_SUCCESS &&
       get_be32 (params) == TPM2_CAP_TPM_PROPERTIES)
     rewrite_properties (rm, space, response, *out_size);
   return rc;

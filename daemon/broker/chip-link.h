@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <tss2/tss2_tcti.h>
 
-#include "broker.h"
+#include "broker-types.h"
 #include "command.h"
 
 G_BEGIN_DECLS

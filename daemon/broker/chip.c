@@ -244,7 +244,7 @@ chip_transact (Chip *chip,
   chip->busy = FALSE;
   if (rc != TSS2_RC_SUCCESS)
     return rc;
-  if (!response_is_valid (response, *out_size))
+  if (!command_response_is_valid (response, *out_size))
     {
       chip_set_fault (
           chip, BROKER_FAULT_PROTOCOL,

@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <tss2/tss2_common.h>
 
-#include "broker.h"
+#include "broker-types.h"
 #include "loop.h"
 
 G_BEGIN_DECLS

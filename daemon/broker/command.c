@@ -101,7 +101,7 @@ command_set_handle (Command *command, guint i, guint32 handle)
 }
 
 gsize
-response_put_error (guint8 *response, guint32 rc)
+command_response_put_error (guint8 *response, guint32 rc)
 {
   /* A TPM answers a bad tag in the format of TPM 1.2, Part 3, 5.3. */
   put_be16 (response, rc == TPM2_RC_BAD_TAG ? TPM2_ST_RSP_COMMAND : TPM2_ST_NO_SESSIONS);
@@ -111,13 +111,13 @@ response_put_error (guint8 *response, guint32 rc)
 }
 
 guint32
-response_get_rc (const guint8 *response)
+command_response_get_rc (const guint8 *response)
 {
   return get_be32 (response + 6);
 }
 
 gboolean
-response_is_valid (const guint8 *response, gsize size)
+command_response_is_valid (const guint8 *response, gsize size)
 {
   guint16 tag;
   guint32 rc;
@@ -125,7 +125,7 @@ response_is_valid (const guint8 *response, gsize size)
   if (size < COMMAND_HEADER_SIZE || size > COMMAND_MAX_SIZE || get_be32 (response + 2) != size)
     return FALSE;
   tag = get_be16 (response);
-  rc = response_get_rc (response);
+  rc = command_response_get_rc (response);
   if (rc != TPM2_RC_SUCCESS)
     return size == COMMAND_HEADER_SIZE &&
            (tag == TPM2_ST_NO_SESSIONS || tag == TPM2_ST_RSP_COMMAND || tag == TPM2_ST_SESSIONS);

@@ -96,10 +96,10 @@ guint32 command_get_handle (const Command *command, guint i);
 void command_set_handle (Command *command, guint i, guint32 handle);
 
 /* A response without parameters. Returns its size. */
-gsize response_put_error (guint8 *response, guint32 rc);
-guint32 response_get_rc (const guint8 *response);
+gsize command_response_put_error (guint8 *response, guint32 rc);
+guint32 command_response_get_rc (const guint8 *response);
 /* Whether @size bytes are a response: tag, size and code fit each other. */
-gboolean response_is_valid (const guint8 *response, gsize size);
+gboolean command_response_is_valid (const guint8 *response, gsize size);
 
 /* Writes a command with one handle as its whole body; returns its size. */
 gsize command_put_handle_only (guint8 *data, guint32 code, guint32 handle);

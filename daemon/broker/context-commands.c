@@ -189,7 +189,7 @@ load_session (ResourceManager *rm,
   if (session_table_lookup (rm->sessions, handle) != NULL)
     return RC_HANDLE_P1;
   rc = slots_forward (rm->slots, command, 0, FALSE, TRUE, response, out_size);
-  if (rc == TSS2_RC_SUCCESS && response_get_rc (response) == TSS2_RC_SUCCESS &&
+  if (rc == TSS2_RC_SUCCESS && command_response_get_rc (response) == TSS2_RC_SUCCESS &&
       *out_size >= COMMAND_HEADER_SIZE + 4)
     resource_manager_adopt (rm, space, get_be32 (response + COMMAND_HEADER_SIZE), FALSE, NULL);
   return rc;
@@ -211,7 +211,7 @@ load_object (ResourceManager *rm,
   if (!resource_manager_object_quota (rm, space))
     return RESMGR_RC (TPM2_RC_OBJECT_MEMORY);
   rc = slots_forward (rm->slots, command, 0, TRUE, FALSE, response, out_size);
-  if (rc != TSS2_RC_SUCCESS || response_get_rc (response) != TSS2_RC_SUCCESS ||
+  if (rc != TSS2_RC_SUCCESS || command_response_get_rc (response) != TSS2_RC_SUCCESS ||
       *out_size < COMMAND_HEADER_SIZE + 4)
     return rc;
   handle = get_be32 (response + COMMAND_HEADER_SIZE);

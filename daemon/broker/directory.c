@@ -13,6 +13,8 @@ struct _Directory
   guint n_public;
   guint max_connections;
   guint max_per_uid;
+  gint can_cancel; /* atomic */
+  gint can_set_locality;
 };
 
 Directory *
@@ -149,4 +151,27 @@ gboolean
 directory_entry_is_privileged (const DirectoryEntry *entry)
 {
   return entry->kind != PEER_PUBLIC || entry->peer.uid == 0;
+}
+
+void
+directory_set_abilities (Directory *directory, gboolean can_cancel, gboolean can_set_locality)
+{
+  g_atomic_int_set (&directory->can_cancel, can_cancel);
+  g_atomic_int_set (&directory->can_set_locality, can_set_locality);
+}
+
+gboolean
+directory_can_cancel (Directory *directory)
+{
+  return g_atomic_int_get (&directory->can_cancel);
+}
+
+TSS2_RC
+directory_check_locality (Directory *directory, const DirectoryEntry *entry, guint8 locality)
+{
+  if (locality > 0 && !directory_entry_is_privileged (entry))
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
+  if (!g_atomic_int_get (&directory->can_set_locality))
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
+  return TSS2_RC_SUCCESS;
 }

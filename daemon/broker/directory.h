@@ -3,9 +3,10 @@
 
 #pragma once
 
-#include <gio/gio.h>
+#include "broker-types.h"
 
-#include "broker.h"
+#include <gio/gio.h>
+#include <tss2/tss2_common.h>
 
 G_BEGIN_DECLS
 
@@ -53,6 +54,13 @@ void directory_leave (Directory *directory, DirectoryEntry *entry);
 DirectoryEntry *directory_lookup (Directory *directory, guint64 id, const BrokerPeer *peer);
 void directory_entry_unref (DirectoryEntry *entry);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryEntry, directory_entry_unref)
+
+/* What the chip's TCTI can, as far as the chip is open. */
+void directory_set_abilities (Directory *directory, gboolean can_cancel, gboolean can_set_locality);
+gboolean directory_can_cancel (Directory *directory);
+/* 0, 0xb000c (localities above 0 are for root), 0xb0002 (the TCTI cannot). */
+TSS2_RC
+directory_check_locality (Directory *directory, const DirectoryEntry *entry, guint8 locality);
 
 /* Whether it may do what concerns everybody: root and we. */
 gboolean directory_entry_is_privileged (const DirectoryEntry *entry);

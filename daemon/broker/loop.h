@@ -30,7 +30,7 @@ gboolean loop_add (Loop *loop, LoopWatch *watch, int fd, guint32 events);
 void loop_modify (Loop *loop, LoopWatch *watch, guint32 events);
 void loop_remove (Loop *loop, LoopWatch *watch);
 
-/* Waits until @deadline (g_get_monotonic_time(); 0: does not wait; -1: for ever) or the first events, and calls them. */
+/* Waits for events until @deadline (g_get_monotonic_time(); 0: not at all; -1: for ever) and hands them out. */
 void loop_run_once (Loop *loop, gint64 deadline);
 
 G_END_DECLS

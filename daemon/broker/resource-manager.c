@@ -410,7 +410,8 @@ resource_manager_process_any (ResourceManager *rm,
   for (guint i = 0; i < command->n_handles; i++)
     handles[i] = command_get_handle (command, i);
   rc = forward (rm, space, locality, command, &list, response, out_size);
-  if (rc == TSS2_RC_SUCCESS && list.n > 0 && is_reference_error (response_get_rc (response)))
+  if (rc == TSS2_RC_SUCCESS && list.n > 0 &&
+      is_reference_error (command_response_get_rc (response)))
     {
       /* Our tables are wrong. Once more, with what can be loaded again; the rest is found missing. */
       rc = resource_manager_reconcile (rm);
@@ -421,7 +422,7 @@ resource_manager_process_any (ResourceManager *rm,
       list.n = 0;
       rc = forward (rm, space, locality, command, &list, response, out_size);
     }
-  if (rc != TSS2_RC_SUCCESS || response_get_rc (response) != TSS2_RC_SUCCESS)
+  if (rc != TSS2_RC_SUCCESS || command_response_get_rc (response) != TSS2_RC_SUCCESS)
     return rc;
   drop_ended (rm, command, &list);
   take_new_handle (rm, space, command, response, *out_size);
@@ -443,7 +444,7 @@ process_startup (ResourceManager *rm,
   if (!space->privileged)
     return TPM2_RC_INITIALIZE;
   rc = slots_forward (rm->slots, command, locality, FALSE, FALSE, response, out_size);
-  if (rc == TSS2_RC_SUCCESS && response_get_rc (response) == TSS2_RC_SUCCESS)
+  if (rc == TSS2_RC_SUCCESS && command_response_get_rc (response) == TSS2_RC_SUCCESS)
     {
       rm->was_reset = TRUE;
       resource_manager_forget_all (rm);
@@ -528,8 +529,8 @@ resource_manager_process (ResourceManager *rm,
   slots_begin (rm->slots);
   rc = process (rm, space, locality, data, size, response, &response_size);
   if (rc != TSS2_RC_SUCCESS)
-    return response_put_error (response, rc);
-  if (response_get_rc (response) == TPM2_RC_INITIALIZE && code != TPM2_CC_Startup)
+    return command_response_put_error (response, rc);
+  if (command_response_get_rc (response) == TPM2_RC_INITIALIZE && code != TPM2_CC_Startup)
     restart (rm);
   return response_size;
 }

@@ -121,7 +121,7 @@ transact_simple (Slots *slots, const guint8 *command, gsize size, guint8 *respon
 {
   TSS2_RC rc = transact (slots, command, size, 0, response, out_size);
 
-  return rc != TSS2_RC_SUCCESS ? rc : response_get_rc (response);
+  return rc != TSS2_RC_SUCCESS ? rc : command_response_get_rc (response);
 }
 
 /* Objects */
@@ -575,7 +575,7 @@ slots_forward (Slots *slots,
       rc = transact (slots, command->data, command->size, locality, response, out_size);
       if (rc != TSS2_RC_SUCCESS)
         return rc;
-      answer = response_get_rc (response);
+      answer = command_response_get_rc (response);
       if (answer == TPM2_RC_CONTEXT_GAP && !regapped)
         {
           regapped = TRUE;

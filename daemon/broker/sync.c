@@ -30,7 +30,7 @@ resource_manager_get_capability (ResourceManager *rm,
   put_be32 (command + 18, count);
   rc = slots_transact (rm->slots, command, sizeof command, response, out_size);
   if (rc == TSS2_RC_SUCCESS)
-    rc = response_get_rc (response);
+    rc = command_response_get_rc (response);
   if (rc == TSS2_RC_SUCCESS && *out_size < LIST_OFFSET)
     rc = TSS2_TCTI_RC_MALFORMED_RESPONSE;
   return rc;
@@ -187,7 +187,7 @@ send_startup (ResourceManager *rm, guint32 code, guint8 *response)
   put_be32 (command + 6, code);
   put_be16 (command + 10, TPM2_SU_CLEAR);
   rc = slots_transact (rm->slots, command, sizeof command, response, &size);
-  return rc != TSS2_RC_SUCCESS ? rc : response_get_rc (response);
+  return rc != TSS2_RC_SUCCESS ? rc : command_response_get_rc (response);
 }
 
 /* TPM2_ReadClock: TPMS_TIME_INFO is time u64, clock u64, resetCount u32, restartCount u32, safe u8. */
@@ -204,7 +204,7 @@ read_counters (ResourceManager *rm, guint32 *out_reset, guint32 *out_restart)
   put_be32 (command + 6, TPM2_CC_ReadClock);
   rc = slots_transact (rm->slots, command, sizeof command, response, &size);
   if (rc == TSS2_RC_SUCCESS)
-    rc = response_get_rc (response);
+    rc = command_response_get_rc (response);
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   if (size < COMMAND_HEADER_SIZE + 24)

@@ -29,7 +29,8 @@ MAY_INCLUDE = {
     'daemon/health': ['daemon/token', 'daemon/tpm', 'common'] + ERRORS,
     'daemon/token': ['daemon/tpm', 'common'] + ERRORS,
     'daemon/tpm': ['client/tcti', 'common'] + ERRORS,
-    'daemon/broker': ['common'],
+    'daemon/broker': ['client/tcti', 'common'],
+    'daemon/broker/socket-frontend': ['common', 'dbus/names.h'],
     'daemon/broker/tabrmd-frontend': ['common', 'dbus', 'tabrmd-generated.h'],
 }
 
