@@ -14,6 +14,7 @@ command_line_clear (CommandLine *line)
   g_free (line->bus_address);
   g_free (line->tabrmd_name);
 }
+
 gboolean
 command_line_parse (CommandLine *line, int *argc, char ***argv, GError **error)
 {

@@ -38,7 +38,8 @@ typedef struct
 
 typedef struct
 {
-  const Context *context;
+  const Config *config;
+  Tokens *tokens;
   char *stamp; /* list only if the database's differs; NULL: always */
 } ListArgs;
 
@@ -73,15 +74,14 @@ static gpointer
 op_list (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   ListArgs *args = data;
-  Tokens *tokens = args->context->tokens;
   g_autoptr (Listing) listing = g_new0 (Listing, 1);
 
   /* read before the listing: what is changed meanwhile is seen the next time */
-  listing->stamp = store_get_stamp (tokens_get_store (tokens));
-  listing->provisioning_state = steps_get_state (args->context->config);
+  listing->stamp = store_get_stamp (tokens_get_store (args->tokens));
+  listing->provisioning_state = steps_get_state (args->config);
   if (args->stamp != NULL && g_strcmp0 (args->stamp, listing->stamp) == 0)
     return g_steal_pointer (&listing);
-  listing->tokens = tokens_list (tokens, cancellable, error);
+  listing->tokens = tokens_list (args->tokens, cancellable, error);
   return listing->tokens != NULL ? g_steal_pointer (&listing) : NULL;
 }
 
@@ -156,7 +156,8 @@ begin_listing (Catalog *catalog, gboolean forced)
 {
   ListArgs *args = g_new0 (ListArgs, 1);
 
-  args->context = catalog->context;
+  args->config = catalog->context->config;
+  args->tokens = catalog->context->tokens;
   args->stamp = forced ? NULL : g_strdup (catalog->stamp);
   catalog->listing = TRUE;
   catalog->again = FALSE;

@@ -26,7 +26,7 @@ struct _KeyObject
 /* Arguments of every operation with a key. */
 typedef struct
 {
-  const Context *context;
+  Tokens *tokens;
   char *token;
   GBytes *id;
   Secret *pin;
@@ -61,7 +61,7 @@ key_args_new (KeyObject *object)
 {
   KeyArgs *args = g_new0 (KeyArgs, 1);
 
-  args->context = object->context;
+  args->tokens = object->context->tokens;
   args->token = g_strdup (object->token);
   args->id = g_bytes_ref (object->id);
   return args;
@@ -89,8 +89,8 @@ op_create_csr (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **erro
 {
   KeyArgs *args = data;
 
-  return tokens_create_csr (args->context->tokens, tpm, args->token, args->id, args->subject,
-                            args->pin, cancellable, error);
+  return tokens_create_csr (args->tokens, tpm, args->token, args->id, args->subject, args->pin,
+                            cancellable, error);
 }
 
 static void
@@ -135,8 +135,8 @@ op_sign (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
                              .hash = args->hash,
                              .is_digest = args->is_digest };
 
-  return tokens_sign (args->context->tokens, tpm, args->token, args->id, args->data, &params,
-                      args->pin, cancellable, error);
+  return tokens_sign (args->tokens, tpm, args->token, args->id, args->data, &params, args->pin,
+                      cancellable, error);
 }
 
 static void
@@ -231,8 +231,8 @@ op_install_certificate (Tpm *tpm, gpointer data, GCancellable *cancellable, GErr
 {
   KeyArgs *args = data;
 
-  if (!tokens_install_certificate (args->context->tokens, tpm, args->token, args->id, args->pem,
-                                   args->force, args->pin, cancellable, error))
+  if (!tokens_install_certificate (args->tokens, tpm, args->token, args->id, args->pem, args->force,
+                                   args->pin, cancellable, error))
     return NULL;
   return GINT_TO_POINTER (TRUE);
 }

@@ -14,7 +14,7 @@
 
 G_BEGIN_DECLS
 
-/* What the objects share; made by the service, outlives them all. */
+/* What the objects share; made by the service, outlives them all, but not the operations: these take what they need. */
 typedef struct
 {
   const Config *config;

@@ -20,7 +20,8 @@ struct _ProvisioningObject
 
 typedef struct
 {
-  const Context *context;
+  const Config *config;
+  Tokens *tokens;
   Job *job;
   Plan *plan; /* NULL: that of the file, or all defaults where there is none */
 } ProvisionArgs;
@@ -59,14 +60,13 @@ static gpointer
 op_provision (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   ProvisionArgs *args = data;
-  const Config *config = args->context->config;
 
   job_report (args->job, "looking at what is there", 0.0);
-  if (args->plan == NULL && (args->plan = load_plan (config, error)) == NULL)
+  if (args->plan == NULL && (args->plan = load_plan (args->config, error)) == NULL)
     return NULL;
   if (!plan_check (args->plan, error))
     return NULL;
-  return steps_run (args->context->tokens, tpm, config, args->plan, on_progress, args->job,
+  return steps_run (args->tokens, tpm, args->config, args->plan, on_progress, args->job,
                     cancellable, error);
 }
 
@@ -118,7 +118,8 @@ handle_provision (GgtpmProvisioning *skeleton,
       reply_error (invocation, error);
       return TRUE;
     }
-  args->context = object->context;
+  args->config = object->context->config;
+  args->tokens = object->context->tokens;
   if (g_variant_n_children (options) > 0)
     args->plan = g_steal_pointer (&plan);
   operation = operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args));

@@ -25,7 +25,7 @@ struct _TokenObject
 
 typedef struct
 {
-  const Context *context;
+  Tokens *tokens;
   Job *job;
   char *token;
   char *label;
@@ -73,8 +73,8 @@ op_create_key (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **erro
   TokenKey *key;
 
   job_report (args->job, "making the key pair", 0.1);
-  key = tokens_create_key (args->context->tokens, tpm, args->token, args->label, args->id,
-                           args->algorithm, args->pin, cancellable, error);
+  key = tokens_create_key (args->tokens, tpm, args->token, args->label, args->id, args->algorithm,
+                           args->pin, cancellable, error);
   if (key == NULL)
     return NULL;
   result = g_new0 (CreateKeyResult, 1);
@@ -129,7 +129,7 @@ handle_create_key (GgtpmToken *skeleton,
   Operation *operation;
   Job **job = &args->job;
 
-  args->context = object->context;
+  args->tokens = object->context->tokens;
   args->token = g_strdup (object->label);
   args->label = g_strdup (label);
   args->algorithm = g_strdup (algorithm);
