@@ -23,16 +23,8 @@ struct _Catalog
   char *stamp;    /* of the database as listed last; NULL: never */
   guint settle_id;
   gboolean listing;
-  gboolean again;
-  GQueue waiting; /* of Waiter: for the next listing */
-  GQueue served;  /* of Waiter: for the one under way */
+  gboolean again; /* something has changed since that began */
 };
-
-typedef struct
-{
-  GSourceFunc done;
-  gpointer user_data;
-} Waiter;
 
 /* ---- on the token lane ---- */
 
@@ -70,19 +62,42 @@ listing_free (gpointer data)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Listing, listing_free)
 
+static Listing *
+list (const Config *config,
+      Tokens *tokens,
+      const char *known_stamp,
+      GCancellable *cancellable,
+      GError **error)
+{
+  g_autoptr (Listing) listing = g_new0 (Listing, 1);
+
+  /* read before the listing: what is changed meanwhile is seen the next time */
+  listing->stamp = store_get_stamp (tokens_get_store (tokens));
+  listing->provisioning_state = steps_get_state (config);
+  if (known_stamp != NULL && g_strcmp0 (known_stamp, listing->stamp) == 0)
+    return g_steal_pointer (&listing);
+  listing->tokens = tokens_list (tokens, cancellable, error);
+  return listing->tokens != NULL ? g_steal_pointer (&listing) : NULL;
+}
+
 static gpointer
 op_list (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   ListArgs *args = data;
-  g_autoptr (Listing) listing = g_new0 (Listing, 1);
 
-  /* read before the listing: what is changed meanwhile is seen the next time */
-  listing->stamp = store_get_stamp (tokens_get_store (args->tokens));
-  listing->provisioning_state = steps_get_state (args->config);
-  if (args->stamp != NULL && g_strcmp0 (args->stamp, listing->stamp) == 0)
-    return g_steal_pointer (&listing);
-  listing->tokens = tokens_list (args->tokens, cancellable, error);
-  return listing->tokens != NULL ? g_steal_pointer (&listing) : NULL;
+  return list (args->config, args->tokens, args->stamp, cancellable, error);
+}
+
+gpointer
+catalog_list (const Config *config, Tokens *tokens)
+{
+  return list (config, tokens, NULL, NULL, NULL);
+}
+
+void
+catalog_list_free (gpointer data)
+{
+  listing_free (data);
 }
 
 /* ---- on the main thread ---- */
@@ -109,45 +124,37 @@ show_tokens (Catalog *catalog, GPtrArray *tokens)
     }
 }
 
-static void begin_listing (Catalog *catalog, gboolean forced);
-
+/* Takes @listing. */
 static void
-serve_waiters (Catalog *catalog)
+show (Catalog *catalog, Listing *listing)
 {
-  while (!g_queue_is_empty (&catalog->served))
-    {
-      g_autofree Waiter *waiter = g_queue_pop_head (&catalog->served);
-
-      if (waiter->done != NULL)
-        waiter->done (waiter->user_data);
-    }
+  if (listing->tokens != NULL)
+    show_tokens (catalog, listing->tokens);
+  g_free (catalog->stamp);
+  catalog->stamp = g_steal_pointer (&listing->stamp);
+  catalog->listed (listing->provisioning_state, catalog->user_data);
+  listing_free (listing);
 }
+
+static void begin_listing (Catalog *catalog, gboolean forced);
 
 static void
 list_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Catalog *catalog = user_data;
   GError *error = NULL;
-  g_autoptr (Listing) listing = worker_run_finish (result, &error);
+  Listing *listing = worker_run_finish (result, &error);
 
   catalog->listing = FALSE;
-  if (listing == NULL)
+  if (listing != NULL)
+    show (catalog, listing);
+  else
     {
       reply_log_error ("listing the tokens", error);
       g_error_free (error);
+      catalog->listed (NULL, catalog->user_data);
     }
-  else
-    {
-      if (listing->tokens != NULL)
-        show_tokens (catalog, listing->tokens);
-      g_free (catalog->stamp);
-      catalog->stamp = g_steal_pointer (&listing->stamp);
-    }
-  catalog->listed (listing != NULL ? listing->provisioning_state : NULL, catalog->user_data);
-  serve_waiters (catalog);
-  if (!g_queue_is_empty (&catalog->waiting))
-    begin_listing (catalog, TRUE);
-  else if (catalog->again)
+  if (catalog->again)
     begin_listing (catalog, FALSE);
 }
 
@@ -161,23 +168,29 @@ begin_listing (Catalog *catalog, gboolean forced)
   args->stamp = forced ? NULL : g_strdup (catalog->stamp);
   catalog->listing = TRUE;
   catalog->again = FALSE;
-  catalog->served = catalog->waiting;
-  g_queue_init (&catalog->waiting);
   worker_run_async (catalog->context->lane, op_list, args, list_args_free, listing_free, NULL,
                     list_done, catalog);
 }
 
 void
-catalog_refresh (gpointer data, GSourceFunc done, gpointer user_data)
+catalog_refresh (Catalog *catalog)
 {
-  Catalog *catalog = data;
-  Waiter *waiter = g_new0 (Waiter, 1);
-
-  waiter->done = done;
-  waiter->user_data = user_data;
-  g_queue_push_tail (&catalog->waiting, waiter);
-  if (!catalog->listing)
+  if (catalog->listing)
+    {
+      g_clear_pointer (&catalog->stamp, g_free);
+      catalog->again = TRUE;
+    }
+  else
     begin_listing (catalog, TRUE);
+}
+
+void
+catalog_show (gpointer catalog, gpointer listing)
+{
+  if (listing != NULL)
+    show (catalog, listing);
+  else
+    catalog_refresh (catalog);
 }
 
 /* ---- changes by others ---- */
@@ -248,8 +261,6 @@ catalog_free (Catalog *catalog)
 {
   g_clear_handle_id (&catalog->settle_id, g_source_remove);
   g_clear_object (&catalog->monitor);
-  g_queue_clear_full (&catalog->waiting, g_free);
-  g_queue_clear_full (&catalog->served, g_free);
   g_hash_table_unref (catalog->tokens);
   g_free (catalog->database);
   g_free (catalog->stamp);

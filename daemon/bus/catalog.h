@@ -13,7 +13,7 @@ G_BEGIN_DECLS
  */
 typedef struct _Catalog Catalog;
 
-/* @provisioning_state: as org.ggtpm1.Provisioning.State; after every listing */
+/* @provisioning_state: as org.ggtpm1.Provisioning.State; NULL: the tokens could not be listed. After every listing. */
 typedef void (*CatalogListed) (const char *provisioning_state, gpointer user_data);
 
 /* @context outlives it. */
@@ -21,8 +21,12 @@ Catalog *catalog_new (const Context *context, CatalogListed listed, gpointer use
 void catalog_free (Catalog *catalog);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Catalog, catalog_free)
 
-/* Lists the tokens and then calls @done (may be NULL), also when that failed, which is logged. A listing under way does
- * not count: it may have begun before what the caller wants to see. Has the signature of Context.refresh. */
-void catalog_refresh (gpointer catalog, GSourceFunc done, gpointer user_data);
+/* Lists the tokens; also when a listing is under way: that may have begun before what the caller wants to see. */
+void catalog_refresh (Catalog *catalog);
+
+/* For Context: see there. */
+gpointer catalog_list (const Config *config, Tokens *tokens);
+void catalog_list_free (gpointer list);
+void catalog_show (gpointer catalog, gpointer list);
 
 G_END_DECLS

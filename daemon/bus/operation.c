@@ -27,8 +27,6 @@ struct _Operation
   Job **job_location;
   OperationResult job_result;
   Job *job;
-  gpointer result;
-  GError *error;
 };
 
 static void
@@ -36,10 +34,7 @@ operation_free (Operation *operation)
 {
   if (operation->args != NULL)
     operation->type->args_free (operation->args);
-  if (operation->result != NULL && operation->type->result_free != NULL)
-    operation->type->result_free (operation->result);
   g_clear_pointer (&operation->job, job_unref);
-  g_clear_error (&operation->error);
   g_object_unref (operation->skeleton);
   g_free (operation);
 }
@@ -73,37 +68,104 @@ operation_add_pin (Operation *operation, int fd, Secret **location)
   operation->n_pins++;
 }
 
+/* ---- on the token lane ---- */
+
+typedef struct
+{
+  const OperationType *type;
+  gpointer args;
+  const Config *config;
+  Tokens *tokens;
+  gpointer (*list) (const Config *config, Tokens *tokens);
+  GDestroyNotify list_free;
+} Run;
+
+typedef struct
+{
+  const OperationType *type;
+  gpointer result;
+  gpointer list;
+  GDestroyNotify list_free;
+} Outcome;
+
+static void
+run_free (gpointer data)
+{
+  Run *run = data;
+
+  run->type->args_free (run->args);
+  g_free (run);
+}
+
+static void
+outcome_free (gpointer data)
+{
+  Outcome *outcome = data;
+
+  if (outcome->result != NULL && outcome->type->result_free != NULL)
+    outcome->type->result_free (outcome->result);
+  if (outcome->list != NULL)
+    outcome->list_free (outcome->list);
+  g_free (outcome);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Outcome, outcome_free)
+
+/* The listing belongs to the same turn: after it others may have theirs, and theirs may take long. */
+static gpointer
+op_run (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  Run *run = data;
+  gpointer result = run->type->run (tpm, run->args, cancellable, error);
+  Outcome *outcome;
+
+  if (result == NULL)
+    return NULL;
+  outcome = g_new0 (Outcome, 1);
+  outcome->type = run->type;
+  outcome->result = result;
+  outcome->list_free = run->list_free;
+  if (run->type->changes_store)
+    outcome->list = run->list (run->config, run->tokens);
+  return outcome;
+}
+
 /* ---- its end ---- */
 
-static gboolean
-on_settled (gpointer user_data)
+static void
+end_job (Operation *operation, Outcome *outcome, GError *error)
 {
-  g_autoptr (Operation) operation = user_data;
-
-  if (operation->job != NULL && operation->error != NULL)
-    job_fail (operation->job, g_steal_pointer (&operation->error));
-  else if (operation->job != NULL)
-    job_succeed (operation->job, operation->job_result (operation->result));
-  else if (operation->error != NULL)
-    reply_error (g_steal_pointer (&operation->invocation), g_steal_pointer (&operation->error));
+  if (outcome == NULL)
+    job_fail (operation->job, error);
   else
-    operation->answer (operation->skeleton, g_steal_pointer (&operation->invocation),
-                       operation->result);
-  return G_SOURCE_REMOVE;
+    job_succeed (operation->job, operation->job_result (outcome->result));
+}
+
+static void
+end_call (Operation *operation, Outcome *outcome, GError *error)
+{
+  GDBusMethodInvocation *invocation = g_steal_pointer (&operation->invocation);
+
+  if (outcome == NULL)
+    reply_error (invocation, error);
+  else
+    operation->answer (operation->skeleton, invocation, outcome->result);
 }
 
 static void
 run_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  Operation *operation = user_data;
+  g_autoptr (Operation) operation = user_data;
   const Context *context = operation->context;
+  GError *error = NULL;
+  g_autoptr (Outcome) outcome = worker_run_finish (result, &error);
 
-  operation->result = worker_run_finish (result, &operation->error);
   /* also after a failure: it may have got half way */
   if (operation->type->changes_store)
-    context->refresh (context->refresh_data, on_settled, operation);
+    context->show (context->show_data, outcome != NULL ? g_steal_pointer (&outcome->list) : NULL);
+  if (operation->job != NULL)
+    end_job (operation, outcome, error);
   else
-    on_settled (operation);
+    end_call (operation, outcome, error);
 }
 
 /* ---- its beginning ---- */
@@ -128,6 +190,21 @@ begin_job (Operation *operation)
   return TRUE;
 }
 
+static Run *
+make_run (Operation *operation)
+{
+  const Context *context = operation->context;
+  Run *run = g_new0 (Run, 1);
+
+  run->type = operation->type;
+  run->args = g_steal_pointer (&operation->args);
+  run->config = context->config;
+  run->tokens = context->tokens;
+  run->list = context->list;
+  run->list_free = context->list_free;
+  return run;
+}
+
 static void
 begin (Operation *operation)
 {
@@ -135,9 +212,7 @@ begin (Operation *operation)
 
   if (operation->job_name != NULL && !begin_job (operation))
     return;
-  worker_run_async (operation->context->lane, operation->type->run,
-                    g_steal_pointer (&operation->args), operation->type->args_free,
-                    operation->type->result_free,
+  worker_run_async (operation->context->lane, op_run, make_run (operation), run_free, outcome_free,
                     operation->job != NULL ? job_get_cancellable (operation->job) : NULL, run_done,
                     g_steal_pointer (&owned));
 }

@@ -23,14 +23,17 @@ typedef struct
   Jobs *jobs;
   Tokens *tokens; /* in operations only */
   Worker *lane;
-  /* Lists the tokens again, then calls @done on the main thread. */
-  void (*refresh) (gpointer refresh_data, GSourceFunc done, gpointer user_data);
-  gpointer refresh_data;
+  /* On the token lane, after a change: what the objects of tokens will show; NULL where it cannot be listed. */
+  gpointer (*list) (const Config *config, Tokens *tokens);
+  GDestroyNotify list_free;
+  /* On the main thread: shows @list and frees it. NULL: finds out by itself, later. */
+  void (*show) (gpointer show_data, gpointer list);
+  gpointer show_data;
 } Context;
 
 /*
- * Operation: one method call's work on the token lane: reads the PINs that came with it, runs, has the objects brought
- * up to date if it changed the store, then answers. Main thread.
+ * Operation: one method call's work on the token lane: reads the PINs that came with it, runs, brings the objects up to
+ * date if it changed the store, then answers. Main thread.
  */
 typedef struct _Operation Operation;
 

@@ -95,7 +95,7 @@ service_set_broker_state (Service *service, BrokerState state, const char *reaso
   service->state = state;
   manager_object_set_state (service->manager, state, reason);
   if (became_ready)
-    catalog_refresh (service->catalog, NULL, NULL);
+    catalog_refresh (service->catalog);
   else if (state == BROKER_STATE_UNAVAILABLE || state == BROKER_STATE_FAILED)
     own_name (service);
 }
@@ -133,8 +133,10 @@ make_objects (Service *service, Monitor *monitor)
   service->device = device_object_new (context, monitor);
   service->health = health_object_new (context, monitor);
   service->catalog = catalog_new (context, on_listed, service);
-  service->context.refresh = catalog_refresh;
-  service->context.refresh_data = service->catalog;
+  service->context.list = catalog_list;
+  service->context.list_free = catalog_list_free;
+  service->context.show = catalog_show;
+  service->context.show_data = service->catalog;
   export_device (service);
   export_interface (service, manager_object_get_skeleton (service->manager));
   export_interface (service, provisioning_object_get_skeleton (service->provisioning));

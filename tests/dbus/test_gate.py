@@ -70,7 +70,6 @@ class GateCase(unittest.TestCase):
         self.polkit.cancelled.clear()
         self.polkit.answer = lambda *_: YES
         self.polkit.emit_changed()
-        self.root.has_owner()
 
     def say(self, answer):
         self.polkit.answer = lambda *_: answer
@@ -129,7 +128,6 @@ class FakedPolkit(GateCase):
             with self.subTest(name):
                 self.polkit.asked.clear()
                 self.polkit.emit_changed()
-                self.root.has_owner()
                 self.assertEqual(self.do(alice, name), self.LET_IN.get(name))
                 asked = [(sender, asked_action) for sender, asked_action, _, _ in self.polkit.asked]
                 self.assertEqual(asked, [(alice.name, action)] if action else [])
@@ -193,7 +191,6 @@ class FakedPolkit(GateCase):
         self.say(NO)
         self.assertIsNone(self.do(alice, ('org.ggtpm1.Key', 'Sign')))
         self.polkit.emit_changed()
-        self.root.has_owner()
         self.assertEqual(self.do(alice, ('org.ggtpm1.Key', 'Sign')), NOT_AUTHORIZED)
 
     def test_temporary_is_not_remembered(self):

@@ -413,7 +413,9 @@ class FakePolkit:
 
     def emit_changed(self):
         self._connection.emit_signal(None, POLKIT_PATH, POLKIT_INTERFACE, 'Changed', None)
-        self._connection.flush_sync(None)
+        # once the bus has answered this it has passed that on
+        self._connection.call_sync('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'GetId',
+                                   None, None, 0, -1, None)
 
     def stop(self):
         if self._loop is not None:
