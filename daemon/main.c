@@ -210,6 +210,7 @@ fail (int exit_code, const GError *error)
 int
 main (int argc, char **argv)
 {
+  const struct sigaction ignore = { .sa_handler = SIG_IGN };
   g_auto (CommandLine) command_line = { NULL };
   g_auto (Daemon) daemon = { EXIT_OK };
   g_autoptr (GError) error = NULL;
@@ -221,7 +222,7 @@ main (int argc, char **argv)
       g_print ("ggtpmd %s\n", PACKAGE_VERSION);
       return EXIT_OK;
     }
-  signal (SIGPIPE, SIG_IGN);
+  sigaction (SIGPIPE, &ignore, NULL);
   log_init (command_line.verbose);
   (void)ggtpm_error_quark ();
   daemon.config = command_line_load_config (&command_line, &error);

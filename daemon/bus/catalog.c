@@ -24,6 +24,7 @@ struct _Catalog
   guint settle_id;
   gboolean listing;
   gboolean again; /* something has changed since that began */
+  gboolean forced;
 };
 
 /* ---- on the token lane ---- */
@@ -155,7 +156,7 @@ list_done (GObject *source, GAsyncResult *result, gpointer user_data)
       catalog->listed (NULL, catalog->user_data);
     }
   if (catalog->again)
-    begin_listing (catalog, FALSE);
+    begin_listing (catalog, catalog->forced);
 }
 
 static void
@@ -168,6 +169,7 @@ begin_listing (Catalog *catalog, gboolean forced)
   args->stamp = forced ? NULL : g_strdup (catalog->stamp);
   catalog->listing = TRUE;
   catalog->again = FALSE;
+  catalog->forced = FALSE;
   worker_run_async (catalog->context->lane, op_list, args, list_args_free, listing_free, NULL,
                     list_done, catalog);
 }
@@ -175,13 +177,10 @@ begin_listing (Catalog *catalog, gboolean forced)
 void
 catalog_refresh (Catalog *catalog)
 {
-  if (catalog->listing)
-    {
-      g_clear_pointer (&catalog->stamp, g_free);
-      catalog->again = TRUE;
-    }
-  else
+  if (!catalog->listing)
     begin_listing (catalog, TRUE);
+  else
+    catalog->again = catalog->forced = TRUE;
 }
 
 void

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define CALL_TIMEOUT_MS   3000
-#define BUSY_INTERVAL_US  (200 * 1000)
+#define BUSY_INTERVAL_MS  200
 #define ABRMD_UNIT        "tpm2-abrmd.service"
 #define SYSTEMD_BUS_NAME  "org.freedesktop.systemd1"
 #define SYSTEMD_PATH      "/org/freedesktop/systemd1"
@@ -93,7 +93,8 @@ is_device_busy (const char *tcti)
         return FALSE;
       if (g_get_monotonic_time () >= deadline)
         return TRUE;
-      g_usleep (BUSY_INTERVAL_US);
+      /* no event tells that somebody else has closed it */
+      g_poll (NULL, 0, BUSY_INTERVAL_MS);
     }
   return FALSE;
 }

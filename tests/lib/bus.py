@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A private system bus with our real policy files, the daemon on it, polkit (real, told what to say, or absent), callers
-of any uid. Needs root: enter() gives the process a mount namespace of its own, in which users and groups of the tests,
-our polkit actions and the tests' rules exist; nothing of the machine changes.
+"""A private system bus with our real policy files, the daemon on it, polkit (real, told what to say, or absent),
+callers of any uid. Needs root: enter() gives the process a mount namespace of its own, in which users and groups of the
+tests, our polkit actions and the tests' rules exist; nothing of the machine changes.
 
     bus.enter()                                 # once, before any thread
     with bus.Bus() as b, swtpm.Swtpm() as tpm, bus.Daemon(b, tpm) as daemon:
@@ -364,8 +364,8 @@ POLKIT_XML = """<node><interface name="org.freedesktop.PolicyKit1.Authority">
 
 
 class FakePolkit:
-    """Says what the test wants: answer(sender, action, details, flags) returns (authorized, challenge, details), an error's
-    (name, text), or None, which leaves the caller without an answer until release()."""
+    """Says what the test wants: answer(sender, action, details, flags) returns (authorized, challenge, details), an
+    error's (name, text), or None, which leaves the caller without an answer until release()."""
 
     def __init__(self, bus, answer=None):
         self.answer = answer or (lambda sender, action, details, flags: (True, False, {}))
