@@ -7,8 +7,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Of a temporary file's name: .NAME.XXXXXX */
+#define RANDOM_PART "XXXXXX"
 
 static gboolean
 set_errno_error (GError **error, const char *what, const char *path)
@@ -80,7 +84,7 @@ atomic_file_write (const char *path,
 {
   g_autofree char *dir = g_path_get_dirname (path);
   g_autofree char *base = g_path_get_basename (path);
-  g_autofree char *temporary = g_strdup_printf ("%s/.%s.XXXXXX", dir, base);
+  g_autofree char *temporary = g_strdup_printf ("%s/.%s." RANDOM_PART, dir, base);
   int fd = mkostemp (temporary, O_CLOEXEC);
   gboolean ok;
 
@@ -98,4 +102,30 @@ atomic_file_write (const char *path,
       return FALSE;
     }
   return atomic_file_sync_dir (dir, error);
+}
+
+static gboolean
+is_leftover (const char *name)
+{
+  const char *dot = strrchr (name, '.');
+
+  return name[0] == '.' && dot > name + 1 && strlen (dot + 1) == strlen (RANDOM_PART);
+}
+
+gboolean
+atomic_file_remove_leftovers (const char *dir, GError **error)
+{
+  g_autoptr (GDir) entries = g_dir_open (dir, 0, error);
+  const char *name;
+
+  if (entries == NULL)
+    return FALSE;
+  while ((name = g_dir_read_name (entries)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (dir, name, NULL);
+
+      if (is_leftover (name) && g_file_test (path, G_FILE_TEST_IS_REGULAR) && unlink (path) < 0)
+        return set_errno_error (error, "cannot remove", path);
+    }
+  return TRUE;
 }

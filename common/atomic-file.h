@@ -20,6 +20,12 @@ gboolean atomic_file_write (const char *path,
                             gid_t gid,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * Removes from @dir what a killed atomic_file_write() left there. For directories that only one process writes to, when
+ * it starts. Errors: as above.
+ */
+gboolean atomic_file_remove_leftovers (const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* fsync of a directory, for a rename or unlink in it to last. */
 gboolean atomic_file_sync_dir (const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -98,6 +98,12 @@ store_new (const Config *config, GError **error)
       !make_directory (self->pins, PINS_MODE, self->group, error) ||
       !store_remove_tree (self->staging, error))
     return NULL;
+  if (!atomic_file_remove_leftovers (config->state_dir, error) ||
+      !atomic_file_remove_leftovers (self->pins, error))
+    {
+      convert_error (error);
+      return NULL;
+    }
   return g_steal_pointer (&self);
 }
 

@@ -213,6 +213,44 @@ test_random_pin (void)
   g_assert_cmpstr (secret_peek (a), !=, secret_peek (b));
 }
 
+static void
+test_leftovers (void)
+{
+  static const char *const stay[] = { "file", ".hidden", "..lock", "file.ABCDEF", ".file.ABCDEFG" };
+  static const char *const go[] = { ".file.ABCDEF", ".provision.json.abc123" };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_dir_make_tmp ("leftovers.XXXXXX", &error);
+  g_autofree char *subdir = g_build_filename (dir, ".dir.ABCDEF", NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (stay) + G_N_ELEMENTS (go); i++)
+    {
+      const char *name = i < G_N_ELEMENTS (stay) ? stay[i] : go[i - G_N_ELEMENTS (stay)];
+      g_autofree char *path = g_build_filename (dir, name, NULL);
+
+      g_assert_true (g_file_set_contents (path, "x", 1, NULL));
+    }
+  g_assert_cmpint (g_mkdir (subdir, 0700), ==, 0);
+  g_assert_true (atomic_file_remove_leftovers (dir, &error));
+  g_assert_no_error (error);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (go); i++)
+    {
+      g_autofree char *path = g_build_filename (dir, go[i], NULL);
+
+      g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (stay); i++)
+    {
+      g_autofree char *path = g_build_filename (dir, stay[i], NULL);
+
+      g_assert_cmpint (g_remove (path), ==, 0);
+    }
+  g_assert_cmpint (g_rmdir (subdir), ==, 0);
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+  g_assert_false (atomic_file_remove_leftovers (dir, &error));
+  g_assert_nonnull (error);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -225,5 +263,6 @@ main (int argc, char **argv)
   g_test_add_func ("/secret/file", test_file);
   g_test_add_func ("/atomic-file/full-disk", test_full_disk);
   g_test_add_func ("/secret/random-pin", test_random_pin);
+  g_test_add_func ("/atomic-file/leftovers", test_leftovers);
   return g_test_run ();
 }
