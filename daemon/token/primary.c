@@ -193,11 +193,12 @@ primary_ensure (Tpm *tpm,
           return FALSE;
         }
       handle = free_handle;
-      if (intent != NULL && !intent (handle, name, user_data, error))
-        return FALSE;
-      primary = make_persistent (tpm, transient, handle, error);
       created = TRUE;
     }
+  if (intent != NULL && !intent (handle, name, user_data, error))
+    return FALSE;
+  if (created)
+    primary = make_persistent (tpm, transient, handle, error);
   blob = primary != NULL ? serialize (primary, error) : NULL;
   if (blob == NULL)
     return FALSE;

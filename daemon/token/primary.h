@@ -20,7 +20,8 @@ G_BEGIN_DECLS
  * @out_handle: where it is
  * @out_blob: Esys_TR_Serialize()'s, for store_change_add_primary()
  * @out_created: whether it was made now
- * @intent: called with the handle and the name before EvictControl, to write the journal; FALSE ends it (may be NULL)
+ * @intent: called with the handle and the name, before EvictControl where that is needed, to write the journal; FALSE
+ *   ends it (may be NULL)
  */
 typedef gboolean (*PrimaryIntentFunc) (TPM2_HANDLE handle,
                                        const TPM2B_NAME *name,
