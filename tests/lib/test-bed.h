@@ -11,9 +11,9 @@
 G_BEGIN_DECLS
 
 /*
- * TestBed: a software TPM, our broker on it with its sockets, a configuration whose directories are private, and an ESYS
- * context of the daemon's kind: what operations run on. The token helper and the TCTI module are those of the build tree,
- * from GGTPM_TOKEN_HELPER and GGTPM_TCTI_MODULE. Main thread. What goes wrong here fails the test.
+ * TestBed: a software TPM, our broker on it with its sockets, a configuration whose directories are private, and an
+ * ESYS context of the daemon's kind: what operations run on. The token helper and the TCTI module are those of the
+ * build tree, from GGTPM_TOKEN_HELPER and GGTPM_TCTI_MODULE. Main thread. What goes wrong here fails the test.
  */
 typedef struct
 {
