@@ -499,6 +499,43 @@ make_csr (Steps *self, GError **error)
   return finish_journal (self, error) ? new_result (self, TRUE) : NULL;
 }
 
+/* The library says the same whatever is wrong: that the chip does not answer is found out by asking it. */
+static void
+explain_failure (Steps *self, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autofree guint8 *answer = NULL;
+
+  if (!g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_FAILED))
+    return;
+  answer = tpm_get_random (self->tpm, 1, &local_error);
+  if (answer != NULL || !g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE))
+    return;
+  g_clear_error (error);
+  *error = g_steal_pointer (&local_error);
+}
+
+static StepsResult *
+compare_and_make (Steps *self, GError **error)
+{
+  if (!begin_step (self, "looking at what is there", 0, error) || !look (self, error))
+    return NULL;
+  if (self->token == NULL)
+    return make_missing (self, error);
+  if (!check_token (self, error))
+    return NULL;
+  if (self->key == NULL)
+    return make_missing (self, error);
+  if (!has_csr (self))
+    return make_csr (self, error);
+  if (!check_chip (self, FALSE, error))
+    return NULL;
+  if (self->entry->ready)
+    return new_result (self, FALSE);
+  /* Cut off between the commit and the journal. */
+  return finish_journal (self, error) ? new_result (self, TRUE) : NULL;
+}
+
 StepsResult *
 steps_run (Tokens *tokens,
            Tpm *tpm,
@@ -517,26 +554,18 @@ steps_run (Tokens *tokens,
                           .cancellable = cancellable,
                           .progress = progress,
                           .user_data = user_data };
+  g_autoptr (GError) local_error = NULL;
+  StepsResult *result = NULL;
 
   if (!plan_check (plan, error))
     return NULL;
   self.subject = plan_dup_subject (plan);
-  if (!begin_step (&self, "looking at what is there", 0, error) || !look (&self, error))
-    return NULL;
-  if (self.token == NULL)
-    return make_missing (&self, error);
-  if (!check_token (&self, error))
-    return NULL;
-  if (self.key == NULL)
-    return make_missing (&self, error);
-  if (!has_csr (&self))
-    return make_csr (&self, error);
-  if (!check_chip (&self, FALSE, error))
-    return NULL;
-  if (self.entry->ready)
-    return new_result (&self, FALSE);
-  /* Cut off between the commit and the journal. */
-  return finish_journal (&self, error) ? new_result (&self, TRUE) : NULL;
+  result = compare_and_make (&self, &local_error);
+  if (result != NULL)
+    return result;
+  explain_failure (&self, &local_error);
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
 }
 
 const char *
