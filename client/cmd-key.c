@@ -327,6 +327,18 @@ call_install (Client *client,
       descriptors, NULL, NULL, error);
 }
 
+/* NULL: it is no text. */
+static char *
+make_text (GBytes *content)
+{
+  gsize len = 0;
+  const char *data = g_bytes_get_data (content, &len);
+
+  if (len == 0 || !g_utf8_validate (data, (gssize)len, NULL))
+    return NULL;
+  return g_strndup (data, len);
+}
+
 gboolean
 cmd_key_install_cert (Client *client, const Options *options, GError **error)
 {
@@ -337,15 +349,14 @@ cmd_key_install_cert (Client *client, const Options *options, GError **error)
   g_autoptr (GBytes) content = NULL;
   g_autofree char *pem = NULL;
   g_autofree char *token = NULL;
-  gsize len = 0;
 
   if (!files_check_standard_input (options, file, error))
     return FALSE;
   content = files_read (file, CERTIFICATE_MAX, error);
   if (content == NULL)
     return FALSE;
-  pem = g_strndup (g_bytes_get_data (content, &len), g_bytes_get_size (content));
-  if (strlen (pem) != len || !g_utf8_validate (pem, -1, NULL))
+  pem = make_text (content);
+  if (pem == NULL)
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
                    "'%s' is not PEM: `openssl x509 -inform DER` converts a certificate", file);

@@ -75,7 +75,7 @@ lookup (GVariant *result, const char *name, const char *format)
   return g_variant_lookup (result, name, format, &value) ? value : "";
 }
 
-/* Labels as the objects have them; the daemon may have taken them from its file. */
+/* Labels as the objects have them, since the daemon may have taken them from its file; the path where there is none. */
 static char *
 get_key_label (Client *client, const char *path)
 {
@@ -83,7 +83,8 @@ get_key_label (Client *client, const char *path)
 
   key = ggtpm_key_proxy_new_sync (client->connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
                                   GGTPM_BUS_NAME, path, NULL, NULL);
-  return g_strdup (key != NULL ? ggtpm_key_get_label (key) : NULL);
+  return g_strdup (key != NULL && ggtpm_key_get_label (key) != NULL ? ggtpm_key_get_label (key)
+                                                                    : path);
 }
 
 static char *
@@ -93,7 +94,9 @@ get_token_label (Client *client, const char *path)
 
   token = ggtpm_token_proxy_new_sync (client->connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
                                       GGTPM_BUS_NAME, path, NULL, NULL);
-  return g_strdup (token != NULL ? ggtpm_token_get_label (token) : NULL);
+  return g_strdup (token != NULL && ggtpm_token_get_label (token) != NULL
+                       ? ggtpm_token_get_label (token)
+                       : path);
 }
 
 static void

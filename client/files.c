@@ -111,6 +111,12 @@ files_write (const char *path, const void *data, gsize len, GError **error)
 
   /* A link stays a link. */
   resolved = realpath (path, NULL);
+  if (resolved == NULL && lstat (path, &status) == 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' is a link that leads nowhere",
+                   path);
+      return FALSE;
+    }
   target = g_strdup (resolved != NULL ? resolved : path);
   free (resolved);
   if (atomic_file_write (target, data, len, PUBLIC_MODE, (gid_t)-1, &local_error))
