@@ -1,0 +1,580 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Every verb of ggtpmctl in text and JSON, against the real daemon and a software TPM."""
+
+import base64
+import grp
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cli  # noqa: E402
+from cli import bus, openssl  # noqa: E402
+
+URI = 'pkcs11:token=greengrass;object=greenkey;type=private'
+
+TOKEN_MEMBERS = {'label', 'slot_id', 'manufacturer', 'model', 'serial', 'uri', 'pin_stored', 'keys', 'path'}
+KEY_MEMBERS = {'token', 'label', 'id', 'algorithm', 'uri', 'public_key', 'has_certificate', 'certificate_not_after',
+               'path'}
+DEVICE_MEMBERS = {'node', 'tcti', 'family', 'level', 'revision', 'spec_date', 'manufacturer', 'manufacturer_id',
+                  'vendor_string', 'model', 'tpm_type', 'firmware_version', 'firmware_raw', 'memory'}
+HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counter', 'lockout_max', 'lockout_interval',
+                  'lockout_recovery', 'owner_auth_set', 'endorsement_auth_set', 'lockout_auth_set', 'disable_clear',
+                  'tpm_generated_eps', 'platform_enabled', 'storage_enabled', 'endorsement_enabled',
+                  'last_shutdown_orderly', 'self_test_result', 'self_test_text'}
+
+
+class Bare(cli.Case):
+    """Nothing is provisioned yet."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.start_daemon()
+
+    def test_status(self):
+        for args in ([], ['status']):
+            text = self.ok(*args)
+            self.assertRegex(text, r'(?m)^Daemon +ready \(ggtpmd [0-9.]+, mode replace\)$')
+            self.assertRegex(text, r'(?m)^Chip +\S.*firmware ')
+            self.assertRegex(text, r'(?m)^Health +(ok|degraded)$')
+            self.assertRegex(text, r'(?m)^Lockout +0 of [1-9]')
+            self.assertRegex(text, r'(?m)^Provisioning +none\n +`ggtpmctl provision` ')
+            self.assertNotIn('\033', text)
+
+    def test_status_json(self):
+        status = self.json('status')
+        self.assertEqual(set(status), {'daemon', 'device', 'health', 'provisioning', 'jobs', 'tokens'})
+        self.assertEqual(status['daemon'], {'running': True, 'version': status['daemon']['version'], 'api_version': 1,
+                                            'mode': 'replace', 'state': 'ready', 'state_reason': ''})
+        self.assertEqual(set(status['device']), {'node', 'manufacturer', 'model', 'firmware_version'})
+        self.assertEqual(set(status['health']),
+                         {'state', 'last_check', 'in_lockout', 'lockout_counter', 'lockout_max', 'issues'})
+        self.assertIs(status['health']['in_lockout'], False)
+        self.assertGreater(status['health']['last_check'], 1600000000)
+        self.assertEqual(status['provisioning'], {'state': 'none'})
+        self.assertEqual((status['jobs'], status['tokens']), ([], []))
+
+    def test_status_for_everybody(self):
+        self.assertIn('ready', self.ok('status', '--no-ask-password', uid=bus.ALICE))
+
+    def test_status_on_terminal(self):
+        terminal = self.terminal('status')
+        self.assertEqual(terminal.wait(), 0)
+        self.assertIn('\033[32mready\033[0m', terminal.output)
+
+    def test_no_color(self):
+        for env in ({'NO_COLOR': '1'}, {'TERM': 'dumb'}):
+            terminal = cli.Terminal([self.program, 'status'], self.env | env)
+            self.assertEqual(terminal.wait(), 0)
+            self.assertIn('ready', terminal.output)
+            self.assertNotIn('\033', terminal.output)
+
+    def test_info(self):
+        text = self.ok('info')
+        self.assertRegex(text, r'(?m)^Device$')
+        self.assertRegex(text, r'(?m)^  Family +2\.0$')
+        self.assertRegex(text, r'(?m)^  Revision +[12]\.\d\d$')
+        self.assertRegex(text, r'(?m)^  ManufacturerId +0x[0-9a-f]{8}$')
+        self.assertRegex(text, r'(?m)^  SelfTestText +passed$')
+        self.assertRegex(text, r'(?m)^  LockoutInterval +\d+ s$')
+        self.assertRegex(text, r'(?m)^  SpecDate +year 20\d\d, day \d+$')
+
+    def test_info_json(self):
+        info = self.json('info')
+        self.assertEqual(set(info), {'device', 'health'})
+        self.assertEqual(set(info['device']), DEVICE_MEMBERS)
+        self.assertEqual(set(info['health']), HEALTH_MEMBERS)
+        self.assertEqual(info['device']['family'], '2.0')
+        self.assertEqual(info['device']['manufacturer_id'].to_bytes(4, 'big').rstrip(b'\0').decode(),
+                         info['device']['manufacturer'])
+        self.assertEqual(len(info['device']['spec_date']), 2)
+        self.assertEqual(info['health']['self_test_result'], 0)
+        for issue in info['health']['issues']:
+            self.assertEqual(set(issue), {'id', 'severity', 'text', 'remedy', 'since', 'evidence'})
+
+    def test_empty_lists(self):
+        self.assertIn('ggtpmctl provision', self.ok('token', 'list'))
+        self.assertEqual(self.ok('key', 'list'), 'No keys.\n')
+        self.assertEqual(self.json('token', 'list'), {'tokens': []})
+        self.assertEqual(self.json('key', 'list'), {'keys': []})
+
+    def test_not_found(self):
+        self.assertIn("'greenkey'", self.fails(3, 'NotFound', 'key', 'uri', 'greenkey'))
+        self.fails(3, 'NotFound', 'key', 'csr', 'greenkey')
+        self.fails(3, 'NotFound', 'key', 'create', 'greenkey')
+        self.assertIn("'t'", self.fails(3, 'NotFound', 'key', 'list', '--token', 't'))
+        self.fails(3, 'NotFound', 'config', 'write', 'v1', '--path', self.path('none.json'))
+        self.assertFalse(os.path.exists(self.path('none.json')))
+
+    def test_no_rights(self):
+        for args in (['provision'], ['provision', '--no-wait'], ['config', 'write', 'v2', '--print']):
+            self.fails(4, 'NotAuthorized', '--no-ask-password', *args, uid=bus.ALICE)
+        self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+
+    def test_refused_by_the_daemon(self):
+        self.assertIn('ecc-p256', self.fails(1, 'NotSupported', 'provision', '--algorithm', 'dsa'))
+        self.assertIn('v3', self.fails(2, 'InvalidArgs', 'config', 'write', 'v3', '--print'))
+        self.fails(2, 'InvalidArgs', 'provision', '--token', 'a/b')
+        self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+
+    def test_pin_file(self):
+        missing = self.path('no-such-file')
+        self.assertIn(missing, self.fails(1, 'Failed', 'provision', '--pin-file', missing))
+        for content in (b'', b'\n1234', b'x' * 129, b'1\x002'):
+            self.fails(2, 'InvalidArgs', 'provision', '--pin-file', '-', stdin=content)
+        self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+
+
+class Provisioning(cli.Case):
+    """From nothing, in each way."""
+
+    def setUp(self):
+        self.tpm = self.use(cli.swtpm.Swtpm())
+        self.daemon = self.use(bus.Daemon(self.bus, self.tpm))
+
+    def use(self, context):
+        value = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        return value
+
+    def test_text(self):
+        result = self.run_ctl('provision', '--subject', 'CN=core-1,O=Example')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        text = result.stdout.decode()
+        self.assertRegex(text, r'\AToken  greengrass\nKey    greenkey\nURI    ' + re.escape(URI) + r'\n-----BEGIN CERT')
+        self.assertIn('-----END CERTIFICATE REQUEST-----\n', text)
+        # steps in plain lines, since that is no terminal
+        self.assertGreaterEqual(len(result.stderr.splitlines()), 2, result.stderr)
+        self.assertNotRegex(result.stderr, r'[\r\033%]')
+        csr = text[text.index('-----BEGIN'):].encode()
+        self.assertIn(b'verify OK', openssl('req', '-verify', '-noout', stdin=csr).stderr)
+        self.assertIn(b'CN = core-1', openssl('req', '-noout', '-subject', stdin=csr).stdout)
+
+        again = self.ok('provision', '--subject', 'CN=core-1,O=Example')
+        self.assertRegex(again, r'\ANothing was missing\.\nToken  greengrass\n')
+        self.assertEqual(len(self.json('token', 'list')['tokens']), 1)
+        self.assertEqual(len(self.json('key', 'list')['keys']), 1)
+        self.fails(1, 'Exists', 'provision', '--key', 'another')
+
+    def test_json(self):
+        path = self.path('a.csr')
+        value = self.json('provision', '--token', 'tok', '--key', 'k', '--algorithm', 'rsa-2048', '--csr-out', path,
+                          uid=bus.ROOT_UID)
+        self.assertEqual(set(value), {'token', 'key', 'uri', 'csr', 'changed', 'csr_out'})
+        self.assertEqual((value['token'], value['key'], value['changed'], value['csr_out']), ('tok', 'k', True, path))
+        with open(path, encoding='ascii') as file:
+            self.assertEqual(file.read(), value['csr'])
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o644)
+        self.assertIn(b'2048 bit', openssl('req', '-noout', '-text', '-in', path).stdout)
+        value = self.json('provision', '--token', 'tok', '--key', 'k', '--algorithm', 'rsa-2048')
+        self.assertIs(value['changed'], False)
+
+    def test_add(self):
+        self.ok('provision')
+        value = self.json('provision', '--key', 'second', '--add')
+        self.assertEqual((value['key'], value['changed']), ('second', True))
+        self.assertEqual(sorted(key['label'] for key in self.json('key', 'list')['keys']), ['greenkey', 'second'])
+
+    def test_file_of_the_daemon(self):
+        with open(os.path.join(self.daemon.dir, 'provision.conf'), 'w', encoding='ascii') as file:
+            file.write('[Token]\nLabel=from-file\n[Key]\nLabel=key-from-file\n')
+        value = self.json('provision')
+        self.assertEqual((value['token'], value['key']), ('from-file', 'key-from-file'))
+
+    def test_member_of_the_group(self):
+        self.assertIn('URI', self.ok('provision', uid=bus.GUEST))
+
+    def test_pins_on_standard_input(self):
+        self.ok('provision', '--pin-file', '-', '--so-pin-file', '-', stdin=b'user pin\nso pin\n')
+        self.ok('key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'user pin')
+        self.fails(4, 'AuthFailed', 'key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'so pin', once=True)
+
+    def test_no_wait(self):
+        job = self.ok('provision', '--no-wait').strip()
+        self.assertRegex(job, r'\A/org/ggtpm1/job/\d+\Z')
+        caller = self.bus.connect()
+        self.assertEqual(caller.wait_job(job)['State'], 'done')
+        caller.close()
+        value = self.json('provision', '--no-wait')
+        self.assertEqual(set(value), {'job'})
+        self.assertRegex(value['job'], r'\A/org/ggtpm1/job/\d+\Z')
+
+    def test_progress_on_terminal(self):
+        terminal = self.terminal('provision')
+        self.assertEqual(terminal.wait(), 0, terminal.output)
+        # one line, drawn anew, and gone at the end
+        self.assertRegex(terminal.output, r'\r\033\[K\[[#.]{20}\] {1,3}\d+% \S')
+        self.assertRegex(terminal.output, r'\r\033\[KToken  greengrass\r\n')
+        before = terminal.output[:terminal.output.index('Token')]
+        self.assertNotIn('\n', before)
+
+    def test_no_progress_with_json(self):
+        terminal = self.terminal('provision', '--json')
+        self.assertEqual(terminal.wait(), 0, terminal.output)
+        self.assertEqual(json.loads(terminal.output)['changed'], True)
+
+    def test_interrupt(self):
+        self.pause(self.tpm.process)
+        terminal = self.terminal('provision')
+        terminal.wait_for('%')
+        status = self.json('status')
+        self.assertEqual([job['operation'] for job in status['jobs']], ['provision'])
+        self.assertEqual(set(status['jobs'][0]), {'path', 'operation', 'state', 'progress', 'step'})
+        self.assertRegex(self.ok('status'), r'(?m)^Job +provision (queued|running), \d+%: ')
+        terminal.write('\x03')
+        self.assertEqual(terminal.wait(), 1)
+        self.assertIn('the job goes on', terminal.output)
+        self.assertIn('ggtpmctl status', terminal.output)
+        self.resume(self.tpm.process)
+        caller = self.bus.connect()
+        self.assertEqual(caller.wait_job(status['jobs'][0]['path'])['State'], 'done')
+        caller.close()
+
+    def test_timeout(self):
+        self.pause(self.tpm.process)
+        message = self.fails(6, 'Timeout', '--timeout', '1', 'provision', once=True)
+        self.assertIn('the job goes on', message)
+
+    def test_daemon_goes_away(self):
+        self.pause(self.tpm.process)
+        process = self.popen('--json', 'provision', stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        caller = self.bus.connect()
+        bus.wait_for(lambda: any('/job/' in path for path in caller.objects()), 'the job')
+        caller.close()
+        self.daemon.kill()
+        stdout, stderr = process.communicate(timeout=cli.TIMEOUT_S)
+        self.assertEqual((process.returncode, stderr), (6, b''), stdout)
+        self.assertEqual(json.loads(stdout)['error']['name'], 'Unavailable')
+
+
+class Provisioned(cli.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.start_daemon()
+        test = cls('ok')
+        test.ok('provision')
+        test.ok('key', 'create', 'rsakey', '--algorithm', 'rsa-2048', '--id', '0a0b')
+
+    def test_status(self):
+        text = self.ok('status')
+        self.assertRegex(text, r'(?m)^Provisioning +ready$')
+        self.assertRegex(text, r'(?m)^Token +greengrass\n  Key +greenkey, ecc-p256, ')
+        self.assertRegex(text, r'(?m)^  Key +rsakey, rsa-2048, no certificate$')
+        token, = self.json('status')['tokens']
+        self.assertEqual(set(token), {'label', 'pin_stored', 'keys'})
+        self.assertIs(token['pin_stored'], True)
+        for key in token['keys']:
+            self.assertEqual(set(key), {'label', 'id', 'algorithm', 'has_certificate', 'certificate_not_after'})
+
+    def test_token_list(self):
+        self.assertRegex(self.ok('token', 'list'),
+                         r'\ATOKEN +SLOT +PIN +KEYS +URI\ngreengrass +\d+ +stored +\d+ +pkcs11:\S*token=greengrass')
+        token, = self.json('token', 'list')['tokens']
+        self.assertEqual(set(token), TOKEN_MEMBERS)
+        self.assertEqual((token['label'], token['pin_stored']), ('greengrass', True))
+        self.assertLessEqual({'greenkey', 'rsakey'}, set(token['keys']))
+        self.assertEqual(token['path'], '/org/ggtpm1/token/greengrass')
+        self.assertIsInstance(token['slot_id'], int)
+
+    def test_key_list(self):
+        text = self.ok('key', 'list')
+        self.assertRegex(text, r'\ATOKEN +KEY +ID +ALGORITHM +CERTIFICATE UNTIL\n')
+        self.assertRegex(text, r'(?m)^greengrass +rsakey +0a0b +rsa-2048 +no certificate$')
+        keys = {key['label']: key for key in self.json('key', 'list', '--token', 'greengrass')['keys']}
+        for key in keys.values():
+            self.assertEqual(set(key), KEY_MEMBERS)
+        self.assertEqual(keys['rsakey']['id'], '0a0b')
+        self.assertEqual((keys['rsakey']['has_certificate'], keys['rsakey']['certificate_not_after']), (False, 0))
+        self.assertEqual(keys['greenkey']['algorithm'], 'ecc-p256')
+        self.assertEqual(keys['greenkey']['uri'], URI)
+        for key in keys.values():
+            self.assertEqual(openssl('pkey', '-pubin', '-noout', stdin=key['public_key'].encode()).returncode, 0)
+        self.fails(3, 'NotFound', 'key', 'list', '--token', 'other')
+
+    def test_key_uri(self):
+        self.assertEqual(self.ok('key', 'uri', 'greenkey'), URI + '\n')
+        for name in ('greengrass/rsakey', '0a0b', '0A0B', 'greengrass/0a0b'):
+            self.assertEqual(self.json('key', 'uri', name),
+                             {'token': 'greengrass', 'label': 'rsakey', 'uri': URI.replace('greenkey', 'rsakey')})
+        message = self.fails(3, 'NotFound', 'key', 'uri', 'greenkye')
+        self.assertIn("'greenkye'", message)
+        self.assertIn('greengrass/greenkey', message)
+        self.fails(3, 'NotFound', 'key', 'uri', 'other/greenkey')
+        self.fails(3, 'NotFound', 'key', 'uri', 'greenkey', '--token', 'other')
+
+    def test_key_uri_for_everybody(self):
+        self.assertEqual(self.ok('key', 'uri', 'greenkey', uid=bus.ALICE), URI + '\n')
+
+    def test_key_create(self):
+        uri = self.ok('key', 'create', 'made', '--token', 'greengrass').strip()
+        self.assertEqual(self.ok('key', 'uri', 'made').strip(), uri)
+        value = self.json('key', 'create', 'made-json', '--id', 'ff00')
+        self.assertEqual(set(value), {'token', 'label', 'algorithm', 'uri', 'path'})
+        self.assertEqual((value['token'], value['label'], value['algorithm']), ('greengrass', 'made-json', 'ecc-p256'))
+        self.assertEqual(value['path'], '/org/ggtpm1/token/greengrass/key/ff00')
+        self.assertIn('made-json', self.json('token', 'list')['tokens'][0]['keys'])
+        self.fails(1, 'Exists', 'key', 'create', 'made')
+        self.assertIn('ecc-p256', self.fails(1, 'NotSupported', 'key', 'create', 'x', '--algorithm', 'dsa'))
+        self.fails(2, 'InvalidArgs', 'key', 'create', 'x' * 33)
+        self.fails(3, 'NotFound', 'key', 'create', 'x', '--token', 'other')
+
+    def test_key_csr(self):
+        csr = self.ok('key', 'csr', 'greenkey', '--subject', 'CN=a b,O=c')
+        self.assertIn(b'verify OK', openssl('req', '-verify', '-noout', stdin=csr.encode()).stderr)
+        self.assertIn(b'CN = a b', openssl('req', '-noout', '-subject', stdin=csr.encode()).stdout)
+        value = self.json('key', 'csr', 'greenkey')
+        self.assertEqual(set(value), {'token', 'label', 'csr'})
+        path = self.path('request.csr')
+        self.assertEqual(self.ok('key', 'csr', 'rsakey', '--out', path), '')
+        self.assertIn(b'verify OK', openssl('req', '-verify', '-noout', '-in', path).stderr)
+        self.assertEqual(self.json('key', 'csr', 'rsakey', '--out', path)['out'], path)
+        self.assertIn('no-such-dir', self.fails(1, 'Failed', 'key', 'csr', 'greenkey', '--out',
+                                                self.path('no-such-dir/a')))
+        self.fails(2, 'InvalidArgs', 'key', 'csr', 'greenkey', '--subject', 'no subject')
+
+    def test_out_through_a_link_and_into_a_device(self):
+        link, target = self.path('link'), self.path('target')
+        os.symlink(target, link)
+        self.assertIn(link, self.fails(1, 'Failed', 'key', 'csr', 'greenkey', '--out', link))
+        with open(target, 'w', encoding='ascii'):
+            pass
+        self.ok('key', 'csr', 'greenkey', '--out', link)
+        self.assertTrue(os.path.islink(link))
+        with open(target, encoding='ascii') as file:
+            self.assertIn('BEGIN CERTIFICATE REQUEST', file.read())
+        self.ok('key', 'csr', 'greenkey', '--out', '/dev/null')
+        self.assertTrue(stat.S_ISCHR(os.stat('/dev/null').st_mode))
+
+    def test_full_output(self):
+        with open('/dev/full', 'wb') as full:
+            process = self.popen('key', 'uri', 'greenkey', stdout=full, stderr=subprocess.PIPE)
+            _, stderr = process.communicate(timeout=cli.TIMEOUT_S)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn(b'standard output', stderr)
+
+    def verify(self, key, signature, data, *options):
+        keys = {one['label']: one for one in self.json('key', 'list')['keys']}
+        for name, content in (('pub', keys[key]['public_key'].encode()), ('sig', signature), ('data', data)):
+            with open(self.path(name), 'wb') as file:
+                file.write(content)
+        result = openssl('dgst', *options, '-verify', self.path('pub'), '-signature', self.path('sig'),
+                         self.path('data'))
+        self.assertEqual(result.stdout, b'Verified OK\n', result.stderr)
+
+    def test_key_sign(self):
+        data = b'to be signed\0\n'
+        result = self.run_ctl('key', 'sign', 'greenkey', stdin=data)
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
+        self.verify('greenkey', result.stdout, data, '-sha256')
+
+        value = self.json('key', 'sign', 'greenkey', '--hash', 'sha384', stdin=data)
+        self.assertEqual(set(value), {'token', 'label', 'signature'})
+        self.verify('greenkey', base64.b64decode(value['signature'], validate=True), data, '-sha384')
+
+        digest = hashlib.sha256(data).digest()
+        result = self.run_ctl('key', 'sign', 'greenkey', '--digest', stdin=digest)
+        self.verify('greenkey', result.stdout, data, '-sha256')
+        self.fails(2, 'InvalidArgs', 'key', 'sign', 'greenkey', '--digest', stdin=digest[1:])
+
+    def test_key_sign_files(self):
+        with open(self.path('in'), 'wb') as file:
+            file.write(b'x' * 65536)
+        value = self.json('key', 'sign', 'rsakey', '--in', self.path('in'), '--out', self.path('out'))
+        self.assertEqual(set(value), {'token', 'label', 'signature', 'out'})
+        with open(self.path('out'), 'rb') as file:
+            signature = file.read()
+        self.assertEqual(base64.b64decode(value['signature']), signature)
+        self.verify('rsakey', signature, b'x' * 65536, '-sha256')
+        self.assertIn('65536', self.fails(2, 'InvalidArgs', 'key', 'sign', 'rsakey', stdin=b'x' * 65537))
+        self.fails(1, 'Failed', 'key', 'sign', 'rsakey', '--in', self.path('no-such-file'))
+
+    def test_key_sign_mechanisms(self):
+        result = self.run_ctl('key', 'sign', 'rsakey', '--mechanism', 'rsa-pss', '--hash', 'sha256', stdin=b'a')
+        self.verify('rsakey', result.stdout, b'a', '-sha256', '-sigopt', 'rsa_padding_mode:pss', '-sigopt',
+                    'rsa_pss_saltlen:32')
+        for name in ('rsakey', 'greenkey'):
+            self.assertIn('dsa', self.fails(2, 'InvalidArgs', 'key', 'sign', name, '--mechanism', 'dsa'))
+
+    def test_key_sign_not_to_a_terminal(self):
+        terminal = self.terminal('key', 'sign', 'greenkey')
+        self.assertEqual(terminal.wait(), 2)
+        self.assertIn('--out', terminal.output)
+
+    def test_no_rights(self):
+        for args in (['key', 'sign', 'greenkey'], ['key', 'csr', 'greenkey'], ['key', 'create', 'x'],
+                     ['config', 'write', 'lite', '--print']):
+            self.fails(4, 'NotAuthorized', '--no-ask-password', *args, uid=bus.ALICE)
+
+    def make_certificate(self, days='30'):
+        """For greenkey, of a throw-away authority."""
+        ca = ['-CA', self.path('ca.pem'), '-CAkey', self.path('ca.key')]
+        if not os.path.exists(self.path('ca.pem')):
+            result = openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj',
+                             '/CN=ca', '-days', '30', '-keyout', self.path('ca.key'), '-out', self.path('ca.pem'))
+            self.assertEqual(result.returncode, 0, result.stderr)
+        csr = self.ok('key', 'csr', 'greenkey').encode()
+        result = openssl('x509', '-req', '-days', days, '-set_serial', '1', *ca, stdin=csr)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def test_key_install_cert(self):
+        certificate = self.make_certificate()
+        with open(self.path('cert.pem'), 'wb') as file:
+            file.write(certificate)
+        self.assertEqual(self.ok('key', 'install-cert', 'greenkey', self.path('cert.pem')), '')
+        key = [key for key in self.json('key', 'list')['keys'] if key['label'] == 'greenkey'][0]
+        self.assertIs(key['has_certificate'], True)
+        end = openssl('x509', '-noout', '-enddate', '-dateopt', 'iso_8601', stdin=certificate).stdout.decode()
+        end = end.strip().split('=')[1].rstrip('Z')
+        self.assertRegex(self.ok('key', 'list'), 'greenkey .*' + end)
+        self.assertEqual(self.json('key', 'install-cert', 'greenkey', '-', stdin=certificate),
+                         {'token': 'greengrass', 'label': 'greenkey', 'installed': True})
+        # not its key
+        self.fails(2, 'InvalidArgs', 'key', 'install-cert', 'rsakey', self.path('cert.pem'))
+        self.fails(2, 'InvalidArgs', 'key', 'install-cert', 'greenkey', '-', stdin=b'no certificate')
+        self.fails(2, 'InvalidArgs', 'key', 'install-cert', 'greenkey', '-', stdin=b'\x30\x82\0\xff')
+        self.fails(1, 'Failed', 'key', 'install-cert', 'greenkey', self.path('no-such-file'))
+        expired = self.make_certificate('-1')
+        self.fails(2, 'InvalidArgs', 'key', 'install-cert', 'greenkey', '-', stdin=expired)
+        self.ok('key', 'install-cert', 'greenkey', '-', '--force', stdin=expired)
+
+    def test_completion_of_labels(self):
+        script = ('source "$1"; shift; COMP_WORDS=(ggtpmctl "$@"); COMP_CWORD=$#; _ggtpmctl; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+
+        def complete(*words):
+            file = os.path.join(cli.SOURCE, 'client/completion/ggtpmctl')
+            result = subprocess.run(['bash', '-c', script, 'bash', file, *words], capture_output=True, text=True,
+                                    env=self.env, check=True)
+            return [word for word in result.stdout.splitlines() if word != '']
+
+        self.assertEqual(complete('key', 'sign', 'green'), ['greenkey'])
+        self.assertLessEqual({'greenkey', 'rsakey'}, set(complete('key', 'csr', '--subject', 'CN=a', '')))
+        self.assertEqual(complete('key', 'list', '--token', ''), ['greengrass'])
+        self.assertEqual(complete('provision', '--token', 'x'), [])
+
+
+class ConfigWrite(cli.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.start_daemon()
+        cls('ok').ok('provision')
+
+    def read(self, path):
+        with open(path, encoding='utf-8') as file:
+            return file.read()
+
+    def test_flavours(self):
+        for flavour, part in (('v1', '"PKCS11"'), ('v2', 'aws.greengrass.crypto.Pkcs11Provider'), ('lite', 'pkcs11:')):
+            with self.subTest(flavour=flavour):
+                path = self.path(flavour)
+                self.assertEqual(self.ok('config', 'write', flavour, '--path', path, '--thing-name', 'core-7'),
+                                 f'Wrote {path}\n')
+                text = self.read(path)
+                self.assertIn(part, text)
+                self.assertIn('core-7', text)
+                status = os.stat(path)
+                self.assertEqual(stat.S_IMODE(status.st_mode), 0o640)
+                self.assertEqual(status.st_gid, grp.getgrnam('ggtpm').gr_gid)
+                stamp = self.path(f'.{flavour}.ggtpmd')
+                self.assertEqual(self.read(stamp), hashlib.sha256(text.encode()).hexdigest() + '\n')
+                self.assertEqual(stat.S_IMODE(os.stat(stamp).st_mode), 0o640)
+                # again
+                self.assertEqual(self.ok('config', 'write', flavour, '--path', path, '--thing-name', 'core-7'),
+                                 f'{path} is as it should be\n')
+                self.assertEqual(os.stat(path).st_ino, status.st_ino)
+                self.assertEqual(self.json('config', 'write', flavour, '--path', path, '--thing-name', 'core-8'),
+                                 {'flavour': flavour, 'path': path, 'changed': True})
+                self.assertIn('core-8', self.read(path))
+                self.assertNotEqual(os.stat(path).st_ino, status.st_ino)
+
+    def test_print(self):
+        text = self.ok('config', 'write', 'v1', '--print', '--region', 'eu-central-1')
+        self.assertEqual(json.loads(text)['crypto']['PKCS11']['slotLabel'], 'greengrass')
+        value = self.json('config', 'write', 'v1', '--print', '--region', 'eu-central-1')
+        self.assertEqual(set(value), {'flavour', 'path', 'config'})
+        self.assertEqual(value['config'], text)
+        self.assertTrue(value['path'].startswith('/'))
+        self.assertFalse(os.path.exists(value['path']))
+
+    def test_foreign_file(self):
+        path = self.path('foreign.json')
+        with open(path, 'w', encoding='ascii') as file:
+            file.write('{}')
+        os.chmod(path, 0o644)
+        message = self.fails(1, 'Exists', 'config', 'write', 'v1', '--path', path)
+        self.assertIn(path, message)
+        self.assertIn('--force', message)
+        self.assertEqual(self.read(path), '{}')
+        self.assertFalse(os.path.exists(self.path('.foreign.json.ggtpmd')))
+        self.ok('config', 'write', 'v1', '--path', path, '--force')
+        self.assertIn('PKCS11', self.read(path))
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+
+    def test_edited_file(self):
+        path = self.path('edited.json')
+        self.ok('config', 'write', 'v1', '--path', path)
+        with open(path, 'a', encoding='ascii') as file:
+            file.write('\n')
+        text = self.read(path)
+        self.assertIn('changed since', self.fails(1, 'Exists', 'config', 'write', 'v1', '--path', path))
+        self.assertEqual(self.read(path), text)
+        self.ok('config', 'write', 'v1', '--path', path, '--force')
+        self.assertNotEqual(self.read(path), text)
+        self.ok('config', 'write', 'v1', '--path', path, '--region', 'eu-west-1')
+
+    def test_no_regular_file(self):
+        path = self.path('link.json')
+        os.symlink('/etc/hostname', path)
+        self.fails(1, 'Exists', 'config', 'write', 'v1', '--path', path, '--force')
+        self.assertTrue(os.path.islink(path))
+
+    def test_directory(self):
+        path = self.path('a/b/config.json')
+        message = self.fails(1, 'Failed', 'config', 'write', 'v1', '--path', path)
+        self.assertIn(os.path.dirname(path), message)
+        self.assertIn('--mkdir', message)
+        self.assertFalse(os.path.exists(self.path('a')))
+        self.ok('config', 'write', 'v1', '--path', path, '--mkdir')
+        self.assertTrue(os.path.exists(path))
+
+    def test_group(self):
+        path = self.path('group.json')
+        self.ok('config', 'write', 'v1', '--path', path, '--group', 'daemon')
+        self.assertEqual(os.stat(path).st_gid, grp.getgrnam('daemon').gr_gid)
+        self.assertEqual(os.stat(self.path('.group.json.ggtpmd')).st_gid, grp.getgrnam('daemon').gr_gid)
+        self.assertIn('no-such-group', self.fails(2, 'InvalidArgs', 'config', 'write', 'v1', '--path', path, '--group',
+                                                  'no-such-group'))
+
+    def test_every_value(self):
+        values = {'thing-name': 'value-1', 'thing-arn': 'arn:aws:iot:eu-west-1:123456789012:thing/value-2',
+                  'region': 'eu-west-1', 'iot-data-endpoint': 'value-4.example', 'iot-cred-endpoint': 'value-5.example',
+                  'role-alias': 'value-6', 'root-ca-path': '/value/7', 'certificate-path': '/value/8',
+                  'root-path': '/value/9', 'nucleus-version': '2.12.10'}
+        args = [word for name, value in values.items() for word in ('--' + name, value)]
+        texts = ''
+        for flavour in ('v1', 'v2', 'lite'):
+            # a value that a flavour has no place for may be refused, by its name
+            result = self.run_ctl('config', 'write', flavour, '--print', *args)
+            self.assertIn(result.returncode, (0, 2), result.stderr)
+            texts += result.stdout.decode()
+        texts += self.ok('config', 'write', 'v2', '--print', '--nucleus-version', '2.12.10')
+        self.assertIn('2.12.10', texts)
+
+    def test_token_and_key(self):
+        self.fails(3, 'NotFound', 'config', 'write', 'lite', '--print', '--key', 'other')
+        self.fails(3, 'NotFound', 'config', 'write', 'lite', '--print', '--token', 'other')
+
+
+if __name__ == '__main__':
+    bus.main()
