@@ -50,23 +50,19 @@ plan_free (Plan *plan)
   g_free (plan);
 }
 
-/* RFC 4514, 2.4: what would end the value or be dropped around it. */
+/* RFC 4514, 2.4: what would end the value. Labels have no blanks around them. */
 static char *
 escape_value (const char *value)
 {
-  g_autoptr (GString) escaped = g_string_new (NULL);
-  gsize len = strlen (value);
+  GString *escaped = g_string_new (NULL);
 
-  for (gsize i = 0; i < len; i++)
+  for (const char *c = value; *c != '\0'; c++)
     {
-      gboolean at_edge = i == 0 || i == len - 1;
-
-      if (strchr (",+\"\\<>;", value[i]) != NULL || (value[i] == ' ' && at_edge) ||
-          (value[i] == '#' && i == 0))
+      if (strchr (",+\"\\<>;", *c) != NULL || (*c == '#' && c == value))
         g_string_append_c (escaped, '\\');
-      g_string_append_c (escaped, value[i]);
+      g_string_append_c (escaped, *c);
     }
-  return g_string_free (g_steal_pointer (&escaped), FALSE);
+  return g_string_free (escaped, FALSE);
 }
 
 char *
@@ -176,13 +172,19 @@ plan_load (const char *path, GError **error)
 static gboolean
 check_pin (const Secret *pin, const char *what, GError **error)
 {
-  gsize len = pin != NULL ? secret_get_length (pin) : 1;
+  gsize len;
 
-  if (len > 0 && len <= GGTPM_PIN_MAX_BYTES)
+  if (pin == NULL)
     return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-               "the %s has %" G_GSIZE_FORMAT " bytes: 1 to %d are possible", what, len,
-               GGTPM_PIN_MAX_BYTES);
+  len = secret_get_length (pin);
+  if (len == 0 || len > GGTPM_PIN_MAX_BYTES)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "the %s has %" G_GSIZE_FORMAT " bytes: 1 to %d are possible", what, len,
+                 GGTPM_PIN_MAX_BYTES);
+  else if (!g_utf8_validate_len (secret_peek (pin), len, NULL))
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "the %s is not UTF-8", what);
+  else
+    return TRUE;
   return FALSE;
 }
 

@@ -67,15 +67,12 @@ steps_result_free (StepsResult *result)
 static gboolean
 begin_step (Steps *self, const char *step, double progress, GError **error)
 {
-  if (g_cancellable_is_cancelled (self->cancellable))
-    {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED,
-                           "the provisioning was cancelled");
-      return FALSE;
-    }
   if (self->progress != NULL)
     self->progress (step, progress, self->user_data);
-  return TRUE;
+  if (!g_cancellable_is_cancelled (self->cancellable))
+    return TRUE;
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED, "the provisioning was cancelled");
+  return FALSE;
 }
 
 static char *
@@ -294,7 +291,7 @@ announce_primary (TPM2_HANDLE handle, const TPM2B_NAME *name, gpointer user_data
   return save_journal (self, error);
 }
 
-/* The library would make one of its own, DA-protected, if it found none in the database when it makes the token. */
+/* The library would make one of its own, DA-protected, if it found none in the database when it makes a token. */
 static gboolean
 provide_primary (Steps *self, StoreChange *change, HelperClient *helper, GError **error)
 {
@@ -386,29 +383,6 @@ find_pin (Steps *self, GError **error)
 
 /* ---- making what is missing ---- */
 
-/*
- * The library signs PSS in software as long as it does not know that the chip does it right, so only a helper that is
- * told that it does proves anything.
- */
-static gboolean
-prove_pss (Steps *self, StoreChange *change, GBytes *id, GBytes *spki, GError **error)
-{
-  g_autoptr (HelperClient) helper = NULL;
-  gboolean good = FALSE;
-
-  if (!g_str_equal (self->plan->algorithm, PROTOCOL_ALGORITHM_RSA_2048))
-    return TRUE;
-  if (!begin_step (self, "testing PSS signatures", 0.85, error) ||
-      !store_change_set_pss_sigs_good (change, self->plan->token, TRUE, error))
-    return FALSE;
-  helper = helper_client_new (self->config, store_change_get_dir (change), error);
-  if (helper == NULL || !helper_jobs_prove_pss (helper, self->plan->token, self->pin, id, spki,
-                                                &good, self->cancellable, error))
-    return FALSE;
-  g_clear_pointer (&helper, helper_client_free);
-  return good || store_change_set_pss_sigs_good (change, self->plan->token, FALSE, error);
-}
-
 /* The key pair and its CSR, by @helper. Returns the public key. */
 static GBytes *
 make_key (Steps *self, HelperClient *helper, GBytes *id, GError **error)
@@ -449,11 +423,9 @@ fill_change (Steps *self, StoreChange *change, GError **error)
                                 self->cancellable, error)))
     return FALSE;
   spki = make_key (self, helper, id, error);
-  if (spki == NULL)
-    return FALSE;
-  /* Its database is whole once it has ended. */
-  g_clear_pointer (&helper, helper_client_free);
-  return prove_pss (self, change, id, spki, error);
+  /* The helper ends here: its database is whole after that. */
+  return spki != NULL && tokens_settle_pss (change, helper, self->plan->token, self->pin, id, spki,
+                                            self->cancellable, error);
 }
 
 /* A PIN that was given for a token of others has proved itself by now, and consumers need it. */

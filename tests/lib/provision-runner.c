@@ -1,0 +1,215 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The provisioning of the daemon as a program, without a bus: broker, token lane and helper are the real ones. For
+ * tests that kill it. Prints `step: TEXT` as it goes, then `changed: 0|1`, `uri: URI` and the CSR, or `error: NICK: TEXT`
+ * (exit code 1).
+ *
+ *   provision-runner CONFIG [--token T] [--key K] [--algorithm A] [--subject S] [--complete]
+ *                    [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP]
+ */
+#include "broker/broker.h"
+#include "broker/socket-frontend.h"
+#include "dbus/error.h"
+#include "provision/steps.h"
+#include "tpm/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PIN_MAX_BYTES 128
+
+typedef struct
+{
+  GMainLoop *loop;
+  Config *config;
+  Broker *broker;
+  Worker *lane;
+  Tokens *tokens;
+  Plan *plan;
+  GCancellable *cancellable;
+  const char *cancel_at;
+  gboolean begun;
+  int exit_code;
+} Runner;
+
+static void
+print_error (const GError *error)
+{
+  const char *nick = error->domain == GGTPM_ERROR ? ggtpm_error_nick ((GgtpmError)error->code)
+                                                  : g_quark_to_string (error->domain);
+
+  printf ("error: %s: %s\n", nick, error->message);
+  fflush (stdout);
+}
+
+static void
+on_progress (const char *step, double progress, gpointer user_data)
+{
+  Runner *runner = user_data;
+
+  printf ("step: %s\n", step);
+  fflush (stdout);
+  if (g_strcmp0 (step, runner->cancel_at) == 0)
+    g_cancellable_cancel (runner->cancellable);
+}
+
+static gpointer
+op_provision (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error)
+{
+  Runner *runner = args;
+
+  return steps_run (runner->tokens, tpm, runner->config, runner->plan, on_progress, runner,
+                    cancellable, error);
+}
+
+static void
+provision_done (GObject *source, GAsyncResult *async_result, gpointer user_data)
+{
+  Runner *runner = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (StepsResult) result = worker_run_finish (async_result, &error);
+
+  if (result != NULL)
+    {
+      printf ("changed: %d\nuri: %s\n%s", result->changed, result->uri, result->csr);
+      runner->exit_code = 0;
+    }
+  else
+    print_error (error);
+  g_main_loop_quit (runner->loop);
+}
+
+static void
+on_broker_state (BrokerState state,
+                 BrokerFault fault,
+                 const char *reason,
+                 gboolean tpm_was_reset,
+                 gpointer user_data)
+{
+  Runner *runner = user_data;
+
+  if (state != BROKER_STATE_READY || runner->begun)
+    return;
+  runner->begun = TRUE;
+  worker_run_async (runner->lane, op_provision, runner, NULL, (GDestroyNotify)steps_result_free,
+                    runner->cancellable, provision_done, runner);
+}
+
+static int
+connect_broker (gpointer user_data, GError **error)
+{
+  return broker_connect (user_data, error);
+}
+
+/* ---- PINs ---- */
+
+typedef struct
+{
+  GMainLoop *loop;
+  Secret *secret;
+} Reading;
+
+static void
+read_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Reading *reading = user_data;
+  g_autoptr (GError) error = NULL;
+
+  reading->secret = secret_read_fd_finish (result, &error);
+  if (reading->secret == NULL)
+    print_error (error);
+  g_main_loop_quit (reading->loop);
+}
+
+static Secret *
+read_pin (Runner *runner, int fd)
+{
+  Reading reading = { runner->loop, NULL };
+
+  if (fd < 0)
+    return NULL;
+  secret_read_fd_async (fd, PIN_MAX_BYTES, NULL, read_done, &reading);
+  g_main_loop_run (runner->loop);
+  if (reading.secret == NULL)
+    exit (1);
+  return reading.secret;
+}
+
+/* ---- start ---- */
+
+static gboolean
+parse_options (Runner *runner, int *argc, char ***argv, GError **error)
+{
+  Plan *plan = runner->plan;
+  gboolean complete = FALSE;
+  int pin_fd = -1;
+  int so_pin_fd = -1;
+  char *token = NULL, *key = NULL, *algorithm = NULL;
+  GOptionEntry entries[] = {
+    { "token", 0, 0, G_OPTION_ARG_STRING, &token, NULL, NULL },
+    { "key", 0, 0, G_OPTION_ARG_STRING, &key, NULL, NULL },
+    { "algorithm", 0, 0, G_OPTION_ARG_STRING, &algorithm, NULL, NULL },
+    { "subject", 0, 0, G_OPTION_ARG_STRING, &plan->subject, NULL, NULL },
+    { "complete", 0, 0, G_OPTION_ARG_NONE, &complete, NULL, NULL },
+    { "pin-fd", 0, 0, G_OPTION_ARG_INT, &pin_fd, NULL, NULL },
+    { "so-pin-fd", 0, 0, G_OPTION_ARG_INT, &so_pin_fd, NULL, NULL },
+    { "cancel-at", 0, 0, G_OPTION_ARG_STRING, &runner->cancel_at, NULL, NULL },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new ("CONFIG");
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, argc, argv, error))
+    return FALSE;
+  if (token != NULL)
+    plan->token = token;
+  if (key != NULL)
+    plan->key = key;
+  if (algorithm != NULL)
+    plan->algorithm = algorithm;
+  plan->exclusive = !complete;
+  plan->pin = read_pin (runner, pin_fd);
+  plan->so_pin = read_pin (runner, so_pin_fd);
+  return TRUE;
+}
+
+static gboolean
+start (Runner *runner, const char *config_path, GError **error)
+{
+  runner->config = config_load (config_path, error);
+  if (runner->config == NULL)
+    return FALSE;
+  runner->tokens = tokens_new (runner->config, error);
+  if (runner->tokens == NULL)
+    return FALSE;
+  runner->broker = broker_new (runner->config, on_broker_state, runner);
+  runner->lane = worker_new (connect_broker, runner->broker, 1, 1);
+  return socket_frontend_listen (runner->broker, runner->config, "tss", error);
+}
+
+int
+main (int argc, char **argv)
+{
+  Runner runner = { .exit_code = 1 };
+  g_autoptr (GError) error = NULL;
+
+  runner.loop = g_main_loop_new (NULL, FALSE);
+  runner.plan = plan_new ();
+  runner.cancellable = g_cancellable_new ();
+  if (!parse_options (&runner, &argc, &argv, &error) || !start (&runner, argv[1], &error))
+    {
+      print_error (error);
+      return 1;
+    }
+  g_main_loop_run (runner.loop);
+  worker_free (runner.lane);
+  tokens_free (runner.tokens);
+  broker_free (runner.broker);
+  config_free (runner.config);
+  plan_free (runner.plan);
+  g_object_unref (runner.cancellable);
+  g_main_loop_unref (runner.loop);
+  return runner.exit_code;
+}

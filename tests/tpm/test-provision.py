@@ -1,0 +1,531 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The whole provisioning on a software TPM: real broker, real helper, real libtpm2_pkcs11, no bus.
+
+GGTPM_TEST_EVERY_CUT=1 kills at every system call that changes a file, not only at some.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lib"))
+import swtpm  # pylint: disable=wrong-import-position
+
+RUNNER, HELPER, TCTI_MODULE, PKCS11_MODULE = (os.path.abspath(path) for path in sys.argv[1:5])
+EVERY_CUT = os.environ.get("GGTPM_TEST_EVERY_CUT") == "1"
+RUN_TIMEOUT_S = 120
+
+# TPM2_CC_*: whatever makes, loads, changes or uses something
+CHANGING = {
+    0x120: "EvictControl", 0x121: "HierarchyControl", 0x126: "Clear", 0x12A: "NV_DefineSpace", 0x131: "CreatePrimary",
+    0x137: "NV_Write", 0x139: "DictionaryAttackLockReset", 0x152: "Import", 0x153: "Create", 0x157: "Load",
+    0x15D: "Sign", 0x15E: "Unseal", 0x176: "StartAuthSession", 0x191: "CreateLoaded",
+}
+CC_GET_CAPABILITY = 0x17A
+CC_CLEAR = 0x126
+CAP_HANDLES = 1
+TRANSIENT = 0x80000000
+PERSISTENT = 0x81000000
+
+# What changes a file, by the daemon or by SQLite in the helper
+FILE_CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "rmdir", "mkdir",
+              "fchmod", "chmod", "ftruncate")
+
+
+class Result:
+    def __init__(self, returncode, output):
+        self.returncode = returncode
+        self.output = output
+        self.steps = re.findall(r"^step: (.*)$", output, re.M)
+        changed = re.search(r"^changed: ([01])$", output, re.M)
+        self.changed = None if changed is None else changed.group(1) == "1"
+        uri = re.search(r"^uri: (.*)$", output, re.M)
+        self.uri = uri and uri.group(1)
+        csr = re.search(r"-----BEGIN CERTIFICATE REQUEST-----.*-----END CERTIFICATE REQUEST-----\n", output, re.S)
+        self.csr = csr and csr.group(0)
+        error = re.search(r"^error: (\S+): (.*)$", output, re.M)
+        self.error = error and error.group(1)
+        self.message = error and error.group(2)
+
+
+class Device:
+    """A TPM and the directories of a daemon."""
+
+    def __init__(self):
+        self.tpm = swtpm.Swtpm()
+        self.state = os.path.join(self.tpm.dir, "state")
+        self.runtime = os.path.join(self.tpm.dir, "run")
+        self.config = os.path.join(self.tpm.dir, "ggtpmd.conf")
+        os.mkdir(self.state)
+        os.mkdir(self.runtime)
+        self.write_config(HELPER)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tpm.stop()
+
+    def write_config(self, helper):
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"[Daemon]\nMode=replace\nTcti={self.tpm.tcti}\nStateDirectory={self.state}\n"
+                       f"RuntimeDirectory={self.runtime}\n[Broker]\nTabrmdName=\n"
+                       f"[Token]\nHelper={helper}\nTctiModule={TCTI_MODULE}\nPkcs11Module={PKCS11_MODULE}\n")
+
+    def start(self, *args, before=(), pass_fds=()):
+        return subprocess.Popen([*before, RUNNER, self.config, *args], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds, text=True)
+
+    def run(self, *args, **kwargs):
+        with self.start(*args, **kwargs) as process:
+            try:
+                output, _ = process.communicate(timeout=RUN_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            return Result(process.returncode, output)
+
+    def run_with_pins(self, pin, so_pin, *args):
+        fds = []
+        options = []
+        for name, value in (("--pin-fd", pin), ("--so-pin-fd", so_pin)):
+            fd = os.memfd_create("pin")
+            os.write(fd, value.encode())
+            os.lseek(fd, 0, os.SEEK_SET)
+            fds.append(fd)
+            options += [name, str(fd)]
+        try:
+            return self.run(*options, *args, pass_fds=fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def path(self, *names):
+        return os.path.join(self.state, *names)
+
+    def read(self, *names):
+        with open(self.path(*names), encoding="utf-8") as file:
+            return file.read()
+
+    def journal(self):
+        return json.loads(self.read("provision.json"))
+
+    def snapshot(self):
+        """Everything below the state directory: content, mode, inode, time."""
+        found = {}
+        for directory, names, files in os.walk(self.state):
+            for name in names + files:
+                path = os.path.join(directory, name)
+                status = os.lstat(path)
+                content = b""
+                if stat.S_ISREG(status.st_mode):
+                    with open(path, "rb") as file:
+                        content = file.read()
+                found[os.path.relpath(path, self.state)] = (
+                    status.st_mode, status.st_ino, hashlib.sha256(content).hexdigest(),
+                    0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns)
+        return found
+
+    def files(self):
+        return sorted(name for name, entry in self.snapshot().items() if stat.S_ISREG(entry[0]))
+
+    def handles(self, first):
+        code, body = self.tpm.command(CC_GET_CAPABILITY, struct.pack(">III", CAP_HANDLES, first, 64))
+        assert code == 0, hex(code)
+        count = struct.unpack(">I", body[5:9])[0]
+        return list(struct.unpack(f">{count}I", body[9:9 + 4 * count]))
+
+    def pkcs11(self, *args, check=True):
+        environment = {"PATH": os.environ["PATH"], "TPM2_PKCS11_STORE": self.path("pkcs11"),
+                       "TPM2_PKCS11_TCTI": self.tpm.tcti, "TPM2_PKCS11_LOG_LEVEL": "0", "TSS2_LOG": "all+none",
+                       "HOME": self.tpm.dir}
+        done = subprocess.run(["p11tool", "--provider", PKCS11_MODULE, *args], env=environment, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if check and done.returncode != 0:
+            raise AssertionError(f"p11tool {args}: {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def assert_ok(self, result):
+        self.assertEqual(result.returncode, 0, result.output)
+        self.assertIsNone(result.error, result.output)
+
+    def assert_error(self, result, nick):
+        self.assertEqual((result.returncode, result.error), (1, nick), result.output)
+
+    def assert_csr(self, csr, algorithm, subject):
+        done = subprocess.run(["openssl", "req", "-verify", "-noout", "-text", "-nameopt", "RFC2253"], input=csr,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+        self.assertIn("verify OK", done.stdout)
+        self.assertIn(f"Subject: {subject}\n", done.stdout)
+        self.assertIn({"ecc-p256": "ASN1 OID: prime256v1", "rsa-2048": "Public-Key: (2048 bit)"}[algorithm],
+                      done.stdout)
+
+    def spki_of_csr(self, csr):
+        return subprocess.run(["openssl", "req", "-noout", "-pubkey"], input=csr, stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
+
+    def assert_complete(self, device, result, algorithm="ecc-p256"):
+        """The whole result, nothing else, and nothing left behind."""
+        self.assert_ok(result)
+        self.assert_csr(result.csr, algorithm, "CN=greenkey")
+        self.assertEqual(result.uri, "pkcs11:token=greengrass;object=greenkey;type=private")
+        journal = device.journal()
+        self.assertEqual(len(journal["entries"]), 1)
+        self.assertTrue(journal["entries"][0]["ready"])
+        self.assertEqual(journal["entries"][0]["csr"], result.csr)
+        self.assertEqual(device.handles(PERSISTENT), [journal["primary-handle"]])
+        self.assertEqual(device.handles(TRANSIENT), [])
+        files = [name for name in device.files() if not name.endswith(".lock")]
+        self.assertEqual(files, ["pins/greengrass.so", "pins/greengrass.user", "pkcs11/tpm2_pkcs11.sqlite3",
+                                 "provision.json"])
+        self.assertFalse(os.path.exists(device.path("pkcs11.staging")))
+        objects = device.pkcs11("--list-all", "--login", "--set-pin", device.read("pins", "greengrass.user").strip(),
+                                "pkcs11:token=greengrass")
+        self.assertEqual(objects.count("Type: Private key"), 1, objects)
+        self.assertEqual(objects.count("Type: Public key"), 1, objects)
+        self.assertEqual(objects.count("Label: greenkey"), 2, objects)
+
+
+class Whole(Case):
+    def check_fresh(self, algorithm, max_commands):
+        with Device() as device:
+            before = device.tpm.count()
+            result = device.run("--algorithm", algorithm)
+            commands = device.tpm.count() - before
+            print(f"{algorithm}: {commands} TPM commands", file=sys.stderr)
+            self.assert_complete(device, result, algorithm)
+            self.assertTrue(result.changed)
+            self.assertLessEqual(commands, max_commands)
+
+            self.assertEqual(stat.S_IMODE(os.stat(device.path("pkcs11")).st_mode), 0o1770)
+            self.assertEqual(stat.S_IMODE(os.stat(device.path("pkcs11", "tpm2_pkcs11.sqlite3")).st_mode), 0o640)
+            self.assertEqual(stat.S_IMODE(os.stat(device.path("pins", "greengrass.so")).st_mode), 0o600)
+            pins = [device.read("pins", "greengrass." + kind).strip() for kind in ("user", "so")]
+            self.assertNotEqual(pins[0], pins[1])
+            for pin in pins:
+                self.assertRegex(pin, "^[a-z2-7]{30}$")
+                self.assertNotIn(pin, device.read("provision.json"))
+
+            # a stranger signs with the key of the CSR
+            signed = device.pkcs11("--test-sign", "--login", "--set-pin", pins[0],
+                                   "pkcs11:token=greengrass;object=greenkey;type=private")
+            self.assertIn("Verifying against private key parameters... ok", signed)
+            public_key = os.path.join(device.tpm.dir, "pub.pem")
+            device.pkcs11("--export-pubkey", "--login", "--set-pin", pins[0], "--outfile", public_key,
+                          "pkcs11:token=greengrass;object=greenkey;type=public")
+            with open(public_key, encoding="ascii") as file:
+                self.assertIn(self.spki_of_csr(result.csr), file.read())
+            return device.pkcs11("--list-mechanisms", "pkcs11:token=greengrass")
+
+    def test_ecc(self):
+        # 55 from the call to the end of the job, and 8 of the broker's, to open and to leave the chip
+        self.check_fresh("ecc-p256", 63)
+
+    def test_rsa(self):
+        mechanisms = self.check_fresh("rsa-2048", 100)
+        # Java takes TLS 1.3 with an RSA key only where this is listed
+        self.assertIn("CKM_RSA_PKCS_PSS", mechanisms)
+
+    def test_second_run(self):
+        with Device() as device:
+            first = device.run()
+            self.assert_ok(first)
+            before = device.snapshot()
+            counts = {code: device.tpm.count(code) for code in CHANGING}
+            second = device.run()
+            self.assert_ok(second)
+            self.assertIs(second.changed, False)
+            self.assertEqual((second.csr, second.uri), (first.csr, first.uri))
+            self.assertEqual(device.snapshot(), before)
+            made = {CHANGING[code]: device.tpm.count(code) - count for code, count in counts.items()}
+            self.assertEqual({name: n for name, n in made.items() if n != 0}, {})
+
+    def test_given_pins(self):
+        with Device() as device:
+            pin, so_pin = "p\u00efn \"with\\odd: 'chars", "123456"
+            result = device.run_with_pins(pin, so_pin)
+            self.assert_complete(device, result)
+            self.assertEqual(device.read("pins", "greengrass.user").rstrip("\n"), pin)
+            self.assertEqual(device.read("pins", "greengrass.so").rstrip("\n"), so_pin)
+            before = device.snapshot()
+            again = device.run_with_pins(pin, so_pin)
+            self.assert_ok(again)
+            self.assertIs(again.changed, False)
+            self.assert_error(device.run_with_pins("other", so_pin), "Exists")
+            self.assert_error(device.run_with_pins(pin, "other"), "Exists")
+            self.assertEqual(device.snapshot(), before)
+
+    def test_two_tokens(self):
+        with Device() as device:
+            self.assert_ok(device.run())
+            other = device.run("--token", "two words", "--key", "k", "--algorithm", "rsa-2048")
+            self.assert_ok(other)
+            self.assertEqual(other.uri, "pkcs11:token=two%20words;object=k;type=private")
+            # one storage root key for both, and the first is as it was
+            self.assertEqual(len(device.handles(PERSISTENT)), 1)
+            self.assertIs(device.run().changed, False)
+            self.assertIs(device.run("--token", "two words", "--key", "k", "--algorithm", "rsa-2048").changed, False)
+
+
+class Exists(Case):
+    def test_other_options(self):
+        with Device() as device:
+            self.assert_ok(device.run())
+            before = device.snapshot()
+            for options in (["--key", "other"], ["--algorithm", "rsa-2048"], ["--subject", "CN=other"]):
+                result = device.run(*options)
+                self.assert_error(result, "Exists")
+                self.assertIn("greengrass", result.message)
+            self.assertEqual(device.snapshot(), before)
+
+    def test_complete(self):
+        """exclusive=false: what is missing is added; what is there stays."""
+        with Device() as device:
+            first = device.run()
+            added = device.run("--complete", "--key", "other")
+            self.assert_ok(added)
+            self.assertTrue(added.changed)
+            self.assert_csr(added.csr, "ecc-p256", "CN=other")
+            self.assertNotEqual(self.spki_of_csr(added.csr), self.spki_of_csr(first.csr))
+            self.assertEqual(device.run().csr, first.csr)
+            renamed = device.run("--complete", "--subject", "CN=renamed,O=us")
+            self.assert_ok(renamed)
+            self.assertTrue(renamed.changed)
+            self.assertEqual(self.spki_of_csr(renamed.csr), self.spki_of_csr(first.csr))
+            again = device.run("--complete", "--subject", "CN=renamed,O=us")
+            self.assertIs(again.changed, False)
+            before = device.snapshot()
+            result = device.run("--complete", "--algorithm", "rsa-2048")
+            self.assert_error(result, "Exists")
+            self.assertIn("ecc-p256", result.message)
+            self.assertEqual(device.snapshot(), before)
+
+    def test_not_ours(self):
+        """A token that the journal does not know, as tpm2_ptool leaves one."""
+        with Device() as device:
+            first = device.run_with_pins("user-pin", "so-pin")
+            os.unlink(device.path("provision.json"))
+            for name in ("user", "so"):
+                os.unlink(device.path("pins", "greengrass." + name))
+            before = device.snapshot()
+            self.assert_error(device.run(), "Exists")
+            self.assert_error(device.run("--complete", "--key", "other"), "AuthRequired")
+            self.assertEqual(device.snapshot(), before)
+            adopted = device.run_with_pins("user-pin", "so-pin", "--complete")
+            self.assert_ok(adopted)
+            self.assertEqual(self.spki_of_csr(adopted.csr), self.spki_of_csr(first.csr))
+
+    def test_wrong_pin(self):
+        with Device() as device:
+            self.assert_ok(device.run_with_pins("user-pin", "so-pin"))
+            os.unlink(device.path("provision.json"))
+            os.unlink(device.path("pins", "greengrass.user"))
+            database = device.snapshot()["pkcs11/tpm2_pkcs11.sqlite3"]
+            failed = device.run_with_pins("wrong", "so-pin", "--complete", "--key", "other")
+            self.assert_error(failed, "AuthFailed")
+            self.assertFalse(os.path.exists(device.path("pins", "greengrass.user")))
+            self.assertEqual(device.snapshot()["pkcs11/tpm2_pkcs11.sqlite3"], database)
+            self.assert_ok(device.run_with_pins("user-pin", "so-pin", "--complete", "--key", "other"))
+
+
+class Faults(Case):
+    def test_bad_arguments(self):
+        with Device() as device:
+            for options in (["--token", "a;b"], ["--key", "x" * 33], ["--subject", "nonsense"]):
+                self.assert_error(device.run(*options), "InvalidArgs")
+            self.assert_error(device.run("--algorithm", "ecc-p384"), "NotSupported")
+            self.assertEqual(device.files(), [])
+            self.assertEqual(device.handles(PERSISTENT), [])
+
+    def test_damaged_journal(self):
+        with Device() as device:
+            self.assert_ok(device.run())
+            with open(device.path("provision.json"), "w", encoding="utf-8") as file:
+                file.write("{")
+            result = device.run()
+            self.assert_error(result, "Store")
+            self.assertIn("provision.json", result.message)
+
+    def test_cleared_chip(self):
+        with Device() as device:
+            self.assert_ok(device.run())
+            before = device.snapshot()
+            # TPM2_Clear by the lockout hierarchy, whose auth is empty
+            session = struct.pack(">IIHBH", 9, 0x40000009, 0, 0, 0)
+            code, _ = device.tpm.command(CC_CLEAR, struct.pack(">I", 0x4000000A) + session, tag=0x8002)
+            self.assertEqual(code, 0)
+            result = device.run()
+            self.assert_error(result, "Store")
+            self.assertIn("provision again", result.message)
+            self.assertEqual(device.snapshot(), before)
+
+    def test_foreign_object_at_the_handle(self):
+        """Another's persistent object is left alone: the next handle is taken."""
+        with Device() as device:
+            environment = {"PATH": os.environ["PATH"], "TPM2TOOLS_TCTI": device.tpm.tcti, "TSS2_LOG": "all+none"}
+            for command in (["tpm2_createprimary", "-Q", "-C", "o", "-G", "ecc384", "-c", "p.ctx"],
+                            ["tpm2_evictcontrol", "-Q", "-C", "o", "-c", "p.ctx", "0x81000001"],
+                            ["tpm2_flushcontext", "-t"]):
+                subprocess.run(command, env=environment, cwd=device.tpm.dir, check=True)
+            result = device.run()
+            self.assert_ok(result)
+            self.assertEqual(device.journal()["primary-handle"], 0x81000002)
+            self.assertEqual(device.handles(PERSISTENT), [0x81000001, 0x81000002])
+            self.assertIs(device.run().changed, False)
+
+    def test_cancel(self):
+        with Device() as reference:
+            steps = [step for step in reference.run().steps if step != "done"]
+        self.assertGreater(len(steps), 5)
+        for step in steps:
+            with self.subTest(step=step), Device() as device:
+                self.assert_error(device.run("--cancel-at", step), "Cancelled")
+                self.assertFalse(os.path.exists(device.path("pkcs11", "tpm2_pkcs11.sqlite3")))
+                self.assertFalse(os.path.exists(device.path("pkcs11.staging")))
+                self.assertEqual(device.handles(TRANSIENT), [])
+                self.assert_complete(device, device.run())
+
+    def test_killed_at_each_step(self):
+        with Device() as reference:
+            steps = reference.run().steps
+        for step in steps:
+            with self.subTest(step=step), Device() as device:
+                with device.start() as process:
+                    for line in process.stdout:
+                        if line == f"step: {step}\n":
+                            process.kill()
+                            break
+                self.assertEqual(process.returncode, -signal.SIGKILL)
+                self.assert_complete(device, device.run())
+
+    def test_tpm_power_cut_at_each_step(self):
+        with Device() as reference:
+            steps = reference.run().steps
+        for step in steps[:-1]:
+            with self.subTest(step=step), Device() as device:
+                with device.start() as process:
+                    for line in process.stdout:
+                        if line == f"step: {step}\n":
+                            device.tpm.kill()
+                            break
+                    process.kill()
+                device.tpm.start()
+                self.assert_complete(device, device.run())
+
+
+@unittest.skipUnless(os.geteuid() == 0, "mounts a small file system: root only")
+class FullDisk(Case):
+    def setUp(self):
+        # a mount namespace of our own, so that nothing is left mounted
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(0x00020000) != 0 or libc.mount(b"none", b"/", None, 0x44000, None) != 0:
+            self.skipTest("no mount namespace")
+
+    @staticmethod
+    def mount(path, *options):
+        subprocess.run(["mount", "-t", "tmpfs", *options, "none", path], check=True)
+
+    def test_full_disk(self):
+        failed = 0
+        for pages in (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 28, 32):
+            with self.subTest(pages=pages), Device() as device:
+                self.mount(device.state, "-o", f"size={pages * 4096},mode=0700")
+                try:
+                    result = device.run()
+                    if result.returncode != 0:
+                        failed += 1
+                        self.assertIn(result.error, ("Store", "Failed"), result.output)
+                        self.assertFalse(os.path.exists(device.path("pkcs11.staging")))
+                        subprocess.run(["mount", "-o", "remount,size=16m", device.state], check=True)
+                        result = device.run()
+                    self.assert_complete(device, result)
+                finally:
+                    subprocess.run(["umount", "-l", device.state], check=True)
+        self.assertGreater(failed, 5)
+
+
+class Cuts(Case):
+    """kill -9 of the daemon or of its helper at the system calls that change a file."""
+
+    def setUp(self):
+        if shutil.which("strace") is None:
+            self.skipTest("no strace")
+        probe = subprocess.run(["strace", "-o", os.devnull, "true"], check=False, stderr=subprocess.DEVNULL)
+        if probe.returncode != 0:
+            self.skipTest("strace may not trace here")
+
+    @staticmethod
+    def strace(device, *args):
+        return ["strace", "-f", "-qq", "-o", os.path.join(device.tpm.dir, "trace"), *args]
+
+    def count(self, of_helper):
+        """How often a thread of the process makes each call, in a run that nobody disturbs."""
+        with Device() as device:
+            trace = ["-e", "trace=" + ",".join(FILE_CALLS)]
+            result = self.run_traced(device, of_helper, trace)
+            self.assert_ok(result)
+            counts = {}
+            with open(os.path.join(device.tpm.dir, "trace"), encoding="utf-8", errors="replace") as file:
+                for thread, call in re.findall(r"^(\d+) +(\w+)\(", file.read(), re.M):
+                    counts[(thread, call)] = counts.get((thread, call), 0) + 1
+            return {call: max([n for (_, c), n in counts.items() if c == call], default=0) for call in FILE_CALLS}
+
+    def run_traced(self, device, of_helper, trace):
+        if not of_helper:
+            # -b: not its children
+            return device.run(before=self.strace(device, "-b", "execve", *trace))
+        wrapper = os.path.join(device.tpm.dir, "helper")
+        with open(wrapper, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nexec " + " ".join(self.strace(device, *trace)) + f" {HELPER} \"$@\"\n")
+        os.chmod(wrapper, 0o755)
+        device.write_config(wrapper)
+        result = device.run()
+        device.write_config(HELPER)
+        return result
+
+    def check_cuts(self, of_helper, step):
+        counts = self.count(of_helper)
+        points = [(call, n) for call in FILE_CALLS for n in range(1, counts[call] + 1)]
+        cut = 0
+        for call, n in points[:: 1 if EVERY_CUT else step]:
+            with self.subTest(call=call, n=n), Device() as device:
+                trace = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={n}"]
+                result = self.run_traced(device, of_helper, trace)
+                cut += result.returncode != 0
+                self.assert_complete(device, device.run())
+        who = "helper" if of_helper else "daemon"
+        print(f"{who}: cut at {cut} of {len(points)} points: {counts}", file=sys.stderr)
+        self.assertGreater(cut, 0)
+
+    def test_daemon(self):
+        self.check_cuts(False, 9)
+
+    def test_helper(self):
+        self.check_cuts(True, 23)
+
+
+if __name__ == "__main__":
+    if not swtpm.available():
+        print("no swtpm")
+        sys.exit(77)
+    if shutil.which("p11tool") is None:
+        print("no p11tool")
+        sys.exit(77)
+    del sys.argv[1:5]
+    unittest.main(verbosity=2)
