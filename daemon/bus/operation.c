@@ -4,6 +4,7 @@
 #include "operation.h"
 
 #include "bus/reply.h"
+#include "dbus/error.h"
 #include "dbus/names.h"
 
 #define MAX_PINS 2
@@ -246,11 +247,24 @@ read_next_pin (Operation *operation)
                           read_pin_done, operation);
 }
 
+static void
+admit (Operation *operation)
+{
+  g_autoptr (Operation) owned = operation;
+
+  if (operation->context->unavailable != NULL)
+    reply_error (g_steal_pointer (&operation->invocation),
+                 g_error_new (GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE, "the TPM cannot be used: %s",
+                              operation->context->unavailable));
+  else
+    read_next_pin (g_steal_pointer (&owned));
+}
+
 void
 operation_start (Operation *operation, OperationAnswer answer)
 {
   operation->answer = answer;
-  read_next_pin (operation);
+  admit (operation);
 }
 
 void
@@ -259,5 +273,5 @@ operation_start_job (Operation *operation, const char *name, Job **location, Ope
   operation->job_name = name;
   operation->job_location = location;
   operation->job_result = result;
-  read_next_pin (operation);
+  admit (operation);
 }

@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   const Config *config;
+  char *unavailable; /* why nothing can be done with the chip; NULL: it can */
   GDBusObjectManagerServer *objects;
   Gate *gate;
   Jobs *jobs;
@@ -33,7 +34,7 @@ typedef struct
 
 /*
  * Operation: one method call's work on the token lane: reads the PINs that came with it, runs, brings the objects up to
- * date if it changed the store, then answers. Main thread.
+ * date if it changed the store, then answers. Without a chip: GGTPM_ERROR_UNAVAILABLE at once. Main thread.
  */
 typedef struct _Operation Operation;
 

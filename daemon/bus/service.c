@@ -87,12 +87,22 @@ on_listed (const char *provisioning_state, gpointer user_data)
   own_name (service);
 }
 
+static void
+set_unavailable (Service *service, BrokerState state, const char *reason)
+{
+  g_clear_pointer (&service->context.unavailable, g_free);
+  if (state != BROKER_STATE_READY)
+    service->context.unavailable =
+        g_strdup (state == BROKER_STATE_STARTING ? "it is being opened: try again" : reason);
+}
+
 void
 service_set_broker_state (Service *service, BrokerState state, const char *reason)
 {
   gboolean became_ready = state == BROKER_STATE_READY && service->state != BROKER_STATE_READY;
 
   service->state = state;
+  set_unavailable (service, state, reason);
   manager_object_set_state (service->manager, state, reason);
   if (became_ready)
     catalog_refresh (service->catalog);
@@ -162,6 +172,7 @@ service_new (GDBusConnection *connection,
   service->gate = gate_new (connection, GGTPM_GROUP);
   service->jobs = jobs_new (service->objects, service->gate);
   service->context.config = config;
+  set_unavailable (service, BROKER_STATE_STARTING, NULL);
   service->context.objects = service->objects;
   service->context.gate = service->gate;
   service->context.jobs = service->jobs;
@@ -192,5 +203,6 @@ service_free (Service *service)
   g_dbus_object_manager_server_set_connection (service->objects, NULL);
   g_object_unref (service->objects);
   g_object_unref (service->connection);
+  g_free (service->context.unavailable);
   g_free (service);
 }

@@ -165,8 +165,9 @@ class Bus:
         self._stack = contextlib.ExitStack()
         conf = os.path.join(self.dir, 'bus.conf')
         _write(conf, BUS_CONF.format(socket=self.socket, build=BUILD, policy=_default_policy()))
-        self.process = subprocess.Popen(['dbus-daemon', '--nofork', '--config-file=' + conf, '--print-address=1'],
-                                        stdout=subprocess.PIPE, preexec_fn=_die_with_parent, text=True)
+        with open(os.path.join(self.dir, 'log'), 'wb') as log:
+            self.process = subprocess.Popen(['dbus-daemon', '--nofork', '--config-file=' + conf, '--print-address=1'],
+                                            stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent, text=True)
         if not self.process.stdout.readline():
             raise RuntimeError('dbus-daemon does not start')
 
@@ -478,10 +479,12 @@ def open_to_daemon(tpm):
 
 
 class Daemon:
-    """The daemon from the build tree, as the user tss. @tpm: an Swtpm, which need not run, or a TCTI configuration."""
+    """The daemon from the build tree, as the user tss. @tpm: an Swtpm, which need not run, or a TCTI configuration.
+    @config: more lines for the configuration file, or what replaces it if it begins with '!'."""
 
-    def __init__(self, bus, tpm, *arguments, wait=True, config=''):
+    def __init__(self, bus, tpm, *arguments, wait=True, config='', environment=None):
         self._bus = bus
+        self._environment = environment or {}
         self.dir = tempfile.mkdtemp(prefix='ggd-', dir='/tmp')
         os.chmod(self.dir, 0o755)
         self.state_dir = os.path.join(self.dir, 'state')
@@ -496,7 +499,7 @@ class Daemon:
                 open_to_daemon(tpm)
             tpm = tpm.tcti
         self._copy_programs()
-        _write(os.path.join(self.dir, 'conf'), self._config(tpm) + config)
+        _write(os.path.join(self.dir, 'conf'), config[1:] if config.startswith('!') else self._config(tpm) + config)
         self.process = None
         self._arguments = arguments
         self.start(wait)
@@ -518,6 +521,7 @@ class Daemon:
         env = {'PATH': os.environ['PATH'], 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC', 'TSS2_LOG': 'all+none',
                'G_DEBUG': 'fatal-criticals', 'G_MESSAGES_DEBUG': 'all', 'DBUS_SYSTEM_BUS_ADDRESS': self._bus.address}
         env.update({key: value for key, value in os.environ.items() if key.endswith('SAN_OPTIONS')})
+        env.update(self._environment)
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
                 ['setpriv', '--reuid=tss', '--regid=tss', '--groups=' + groups,
@@ -544,18 +548,22 @@ class Daemon:
         with open(self.log, encoding='utf-8', errors='replace') as log:
             return log.read()
 
+    def wait_end(self, timeout_s=30):
+        """Its exit status, when it ends by itself."""
+        status = self.process.wait(timeout_s)
+        self.process = None
+        return status
+
     def kill(self):
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
 
-    def terminate(self, timeout_s=30):
+    def terminate(self, timeout_s=30, number=signal.SIGTERM):
         """An orderly stop; returns the exit status."""
-        self.process.terminate()
-        status = self.process.wait(timeout_s)
-        self.process = None
-        return status
+        self.process.send_signal(number)
+        return self.wait_end(timeout_s)
 
     def stop(self):
         self.kill()
