@@ -1,0 +1,214 @@
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""ggtpm-token-helper alone, on its pipes: what it answers to requests that are wrong, and how it ends."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import swtpm  # noqa: E402
+
+HELPER = os.environ["GGTPM_TOKEN_HELPER"]
+MODULE = os.environ["GGTPM_PKCS11_MODULE"]
+MAX_LINE = 1024 * 1024
+TIMEOUT_S = 30
+
+
+class Helper:
+    def __init__(self, store, tcti, module=MODULE):
+        self.process = subprocess.Popen(
+            [HELPER, module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={"TPM2_PKCS11_STORE": store, "TPM2_PKCS11_TCTI": tcti, "TSS2_LOG": "all+none",
+                 "TPM2_PKCS11_LOG_LEVEL": "0"})
+
+    def send(self, line):
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def ask(self, line):
+        self.send(line + b"\n")
+        return json.loads(self.process.stdout.readline())
+
+    def job(self, job, **members):
+        request = {"job": job} | {name.replace("_", "-"): value for name, value in members.items()}
+        return self.ask(json.dumps(request).encode())
+
+    def end(self):
+        """Exit code after the end of its input."""
+        self.process.communicate(timeout=TIMEOUT_S)
+        return self.process.returncode
+
+
+@unittest.skipUnless(swtpm.available(), "no swtpm")
+class TokenHelperTest(unittest.TestCase):
+    def setUp(self):
+        self.tpm = swtpm.Swtpm()
+        self.addCleanup(self.tpm.stop)
+        self.store = tempfile.mkdtemp(prefix="gg-")
+        self.addCleanup(shutil.rmtree, self.store)
+        self.helpers = []
+        self.addCleanup(self.end_helpers)
+
+    def start(self, **arguments):
+        helper = Helper(self.store, self.tpm.tcti, **arguments)
+        self.helpers.append(helper)
+        return helper
+
+    def end_helpers(self):
+        for helper in self.helpers:
+            if helper.process.returncode is None:
+                helper.end()
+
+    def assert_refused(self, answer, error, *parts):
+        self.assertIs(answer["ok"], False)
+        self.assertEqual(answer["error"], error)
+        for part in parts:
+            self.assertIn(part, answer["message"])
+        self.assertEqual(set(answer), {"ok", "error", "message"})
+
+    def test_not_a_request(self):
+        helper = self.start()
+        for line in (b"", b"{", b"nonsense", b'{"job":"list"} {}', b'{"job":"list"', b'\xff\xfe', b'{"job":"\xff"}'):
+            self.assert_refused(helper.ask(line), "InvalidArgs", "not JSON")
+        for line in (b"[]", b"17", b"null", b'"list"', b"{}", b'{"job":null}', b'{"job":7}', b'{"token":"x"}'):
+            self.assert_refused(helper.ask(line), "InvalidArgs")
+        self.assert_refused(helper.job("destroy"), "InvalidArgs", "`destroy`")
+        self.assertEqual(helper.job("list"), {"ok": True, "tokens": []})
+        self.assertEqual(helper.end(), 0)
+
+    def test_members(self):
+        helper = self.start()
+        good = {"token": "t", "pin": "p", "id": "01", "mechanism": "ecdsa", "hash": "sha256", "digest": "00" * 32}
+        for name in good:
+            request = {key: value for key, value in good.items() if key != name}
+            self.assert_refused(helper.job("sign", **request), "InvalidArgs", f"`{name}` is missing")
+            self.assert_refused(helper.job("sign", **good | {name: 7}), "InvalidArgs", f"`{name}` is not a string")
+            self.assert_refused(helper.job("sign", **good | {name: "a\0b"}), "InvalidArgs", f"`{name}` contains a NUL")
+        for value in ("0", "xy", "0 ", "0x01"):
+            self.assert_refused(helper.job("sign", **good | {"id": value}), "InvalidArgs", "`id` is not hexadecimal")
+        self.assert_refused(helper.job("sign", **good | {"id": ""}), "InvalidArgs", "`id` is empty")
+        self.assert_refused(helper.job("sign", **good | {"token": ""}), "InvalidArgs", "`token` is empty")
+        self.assert_refused(helper.job("sign", **good | {"token": "x" * 33}), "InvalidArgs", "`token` is longer")
+        self.assert_refused(helper.job("sign", **good | {"so_pin": "x"}), "InvalidArgs", "`so-pin` is unknown")
+        self.assert_refused(helper.job("list", token="t"), "InvalidArgs", "`token` is unknown")
+        # None of them opened the store.
+        self.assertEqual(os.listdir(self.store), [])
+        self.assert_refused(helper.job("sign", **good), "NotFound", "`t`")
+
+    def test_no_secret_in_answers(self):
+        helper = self.start()
+        for job in ("sign", "login", "init-token", "nothing"):
+            answer = helper.job(job, pin="s3cr3t-pin", so_pin="s3cr3t-so", extra="x")
+            self.assertNotIn("s3cr3t", json.dumps(answer))
+        _, errors = helper.process.communicate(timeout=TIMEOUT_S)
+        self.assertNotIn(b"s3cr3t", errors)
+
+    def test_token(self):
+        helper = self.start()
+        pins = {"pin": "u" * 64, "so_pin": "s" * 64}
+        self.assertEqual(helper.job("init-token", token="t", **pins), {"ok": True, "slot": 1})
+        self.assert_refused(helper.job("init-token", token="t", **pins), "Exists", "`t`")
+        self.assertEqual(helper.job("login", token="t", pin="u" * 64), {"ok": True})
+        key = {"token": "t", "pin": "u" * 64, "label": "k", "id": "01"}
+        self.assert_refused(helper.job("generate-key", **key, algorithm="rsa-512"), "NotSupported", "rsa-512")
+        made = helper.job("generate-key", **key, algorithm="ecc-p256")
+        self.assertTrue(made["ok"])
+        listed = helper.job("list")["tokens"]
+        self.assertEqual([token["label"] for token in listed], ["t"])
+        self.assertEqual(listed[0]["keys"],
+                         [{"label": "k", "id": "01", "algorithm": "ecc-p256", "spki": made["spki"]}])
+        signing = {"token": "t", "pin": "u" * 64, "id": "01", "mechanism": "ecdsa", "hash": "sha256"}
+        self.assertTrue(helper.job("sign", **signing, digest="00" * 32)["ok"])
+        self.assert_refused(helper.job("sign", **signing, digest="00" * 31), "InvalidArgs", "32 bytes, not 31")
+        self.assert_refused(helper.job("sign", **signing | {"mechanism": "dsa", "digest": "00" * 32}), "NotSupported",
+                            "dsa")
+        self.assert_refused(helper.job("sign", **signing | {"id": "02"}, digest="00" * 32), "NotFound")
+        # The same after the store was opened anew, with what that needs.
+        self.assertEqual(helper.job("reopen"), {"ok": True})
+        self.assertTrue(helper.job("sign", **signing, digest="00" * 32)["ok"])
+        self.assert_refused(helper.job("login", token="t", pin="wrong"), "AuthFailed", "wrong")
+        self.assertTrue(helper.job("sign", **signing, digest="00" * 32)["ok"])
+
+    def test_certificate(self):
+        helper = self.start()
+        helper.job("init-token", token="t", pin="u", so_pin="s")
+        helper.job("generate-key", token="t", pin="u", label="k", id="01", algorithm="ecc-p256")
+        put = {"token": "t", "pin": "u", "id": "01", "label": "k"}
+        self.assert_refused(helper.job("put-certificate", **put, certificate="3000"), "InvalidArgs", "DER")
+        ders = []
+        for days in ("10", "20"):
+            der = subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-keyout", os.devnull, "-subj", "/CN=x", "-days", days, "-outform", "DER"],
+                check=True, capture_output=True).stdout.hex()
+            self.assertEqual(helper.job("put-certificate", **put, certificate=der), {"ok": True})
+            ders.append(der)
+            self.assertEqual(helper.job("list")["tokens"][0]["keys"][0]["certificate"], der)
+        # One replaced the other, in the store too.
+        self.assertEqual(self.start().job("list")["tokens"][0]["keys"][0]["certificate"], ders[1])
+
+    def test_ends(self):
+        helper = self.start()
+        helper.send(b'{"job":"li')
+        self.assertEqual(helper.end(), 1)
+        helper = self.start()
+        with self.assertRaises(BrokenPipeError):
+            for _ in range(64):
+                helper.send(b"x" * (MAX_LINE // 16))
+        with contextlib.suppress(BrokenPipeError):
+            helper.process.stdin.close()
+        helper.process.stdin = None
+        _, errors = helper.process.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(helper.process.returncode, 1)
+        self.assertIn(b"longer than", errors)
+        # Nobody reads: the next answer ends it, and the signal does not.
+        helper = self.start()
+        helper.process.stdout.close()
+        helper.send(b"{}\n")
+        helper.process.stdin.close()
+        self.assertIn(helper.process.wait(TIMEOUT_S), (1, -signal.SIGPIPE))
+
+    def test_start(self):
+        self.assertEqual(subprocess.run([HELPER], capture_output=True).returncode, 2)
+        self.assertEqual(subprocess.run([HELPER, MODULE, "pin"], capture_output=True).returncode, 2)
+        helper = self.start(module="/nonexistent.so")
+        answer = json.loads(helper.process.stdout.readline())
+        self.assert_refused(answer, "Failed", "/nonexistent.so", "libtpm2-pkcs11-1")
+
+    def test_process(self):
+        helper = self.start()
+        helper.job("list")
+        with open(f"/proc/{helper.process.pid}/status", encoding="ascii") as status:
+            self.assertIn("NoNewPrivs:\t1\n", status.read())
+        with open(f"/proc/{helper.process.pid}/limits", encoding="ascii") as limits:
+            self.assertRegex(limits.read(), r"Max core file size +0 +0 ")
+
+    def test_dies_with_parent(self):
+        script = ("import subprocess, sys\n"
+                  "p = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+                  "p.stdin.write(b'{}\\n'); p.stdin.flush(); p.stdout.readline()\n"
+                  "print(p.pid, flush=True); sys.stdin.read()\n")
+        read_end, write_end = os.pipe()
+        parent = subprocess.Popen([sys.executable, "-c", script, HELPER, MODULE], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=write_end)
+        os.close(write_end)
+        self.addCleanup(os.close, read_end)
+        # Stopped, as if it were in a long command: it cannot see the end of its input.
+        os.kill(int(parent.stdout.readline()), signal.SIGSTOP)
+        parent.kill()
+        parent.communicate()
+        # Its standard error, which only it has now, ends with it.
+        self.assertEqual(os.read(read_end, 1), b"")
+
+
+if __name__ == "__main__":
+    unittest.main()
