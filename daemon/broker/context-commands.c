@@ -51,7 +51,7 @@ flush_object (ResourceManager *rm, Space *space, guint32 handle)
     return RESMGR_RC (RC_HANDLE_P1);
   if (object->handle != 0)
     rc = slots_flush (rm->slots, object->handle);
-  if (slots_is_lost (rm->slots))
+  if (rc != TSS2_RC_SUCCESS)
     return rc;
   resource_manager_drop_object (rm, object);
   return TSS2_RC_SUCCESS;
@@ -66,7 +66,7 @@ flush_session (ResourceManager *rm, Space *space, guint32 handle)
   if (session == NULL || session->owner != space)
     return RESMGR_RC (RC_HANDLE_P1);
   rc = slots_flush (rm->slots, handle);
-  if (slots_is_lost (rm->slots))
+  if (rc != TSS2_RC_SUCCESS)
     return rc;
   session_table_remove (rm->sessions, session);
   return TSS2_RC_SUCCESS;

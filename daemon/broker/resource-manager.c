@@ -306,7 +306,11 @@ load_uses (ResourceManager *rm, Command *command, UseList *list)
 
           if (!is_dead (rc))
             return rc;
-          drop_use (rm, list, use);
+          /* The chip may still count the session among its active ones. */
+          if (use->session != NULL)
+            session_table_kill (rm->sessions, use->session);
+          else
+            drop_use (rm, list, use);
           return missing;
         }
       if (use->object != NULL)

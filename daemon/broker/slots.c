@@ -226,15 +226,25 @@ load_context (Slots *slots, GBytes *context, guint32 *out_handle)
   return TSS2_RC_SUCCESS;
 }
 
+/* TPM2_FlushContext's TPM_RC_HANDLE, whatever parameter it names. */
+static gboolean
+is_no_such_handle (TSS2_RC rc)
+{
+  return (rc & ~(TSS2_RC)(TPM2_RC_P | TPM2_RC_N_MASK)) == TPM2_RC_HANDLE;
+}
+
 TSS2_RC
 slots_flush (Slots *slots, guint32 handle)
 {
   guint8 command[COMMAND_HEADER_SIZE + 4];
   guint8 response[COMMAND_MAX_SIZE];
   gsize size;
+  TSS2_RC rc;
 
   command_put_handle_only (command, TPM2_CC_FlushContext, handle);
-  return transact_simple (slots, command, sizeof command, response, &size);
+  rc = transact_simple (slots, command, sizeof command, response, &size);
+  /* Not there is what was wanted. */
+  return is_no_such_handle (rc) ? TSS2_RC_SUCCESS : rc;
 }
 
 TSS2_RC
@@ -263,9 +273,8 @@ put_out_object (Slots *slots, Object *object)
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   rc = slots_flush (slots, object->handle);
-  if (slots->lost)
+  if (rc != TSS2_RC_SUCCESS)
     return rc;
-  /* Any other answer than success means that the handle is not in the chip: what we wanted. */
   slots_mark_unloaded (slots, object);
   if (object->owner == NULL)
     object_free (object);
@@ -375,10 +384,7 @@ drop_abandoned (Slots *slots)
 
   if (session == NULL)
     session = session_table_oldest_abandoned (slots->sessions);
-  if (session == NULL || slots->lost)
-    return FALSE;
-  slots_flush (slots, session->handle);
-  if (slots->lost)
+  if (session == NULL || slots->lost || slots_flush (slots, session->handle) != TSS2_RC_SUCCESS)
     return FALSE;
   session_table_remove (slots->sessions, session);
   return TRUE;

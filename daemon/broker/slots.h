@@ -88,7 +88,7 @@ TSS2_RC slots_load_session (Slots *slots, Session *session);
 /* Makes the saved form of a loaded object or session; the session leaves the chip by that. */
 TSS2_RC slots_save_object (Slots *slots, Object *object);
 TSS2_RC slots_save_session (Slots *slots, Session *session);
-/* Also of an active session that is not loaded. */
+/* Also of an active session that is not loaded. Success also where there was nothing to flush. */
 TSS2_RC slots_flush (Slots *slots, guint32 handle);
 
 /*

@@ -131,9 +131,16 @@ reconcile_sessions (ResourceManager *rm, const GArray *loaded, const GArray *sav
   for (guint i = 0; i < sessions->len; i++)
     {
       Session *session = g_ptr_array_index (sessions, i);
+      gboolean is_loaded = contains_session (loaded, session->handle);
 
-      if (!contains_session (session->loaded ? loaded : saved, session->handle))
-        session_table_remove (rm->sessions, session);
+      if (is_loaded)
+        session_table_set_loaded (rm->sessions, session);
+      else if (session->loaded || !contains_session (saved, session->handle))
+        {
+          /* Saved into an answer that has not reached us, if it is there at all. */
+          slots_flush (rm->slots, session->handle);
+          session_table_remove (rm->sessions, session);
+        }
     }
 }
 
