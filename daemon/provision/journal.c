@@ -94,6 +94,24 @@ journal_ensure (Journal *journal, const char *token, const char *key)
   return entry;
 }
 
+void
+journal_remove (Journal *journal, JournalEntry *entry)
+{
+  g_ptr_array_remove (journal->entries, entry);
+}
+
+void
+journal_remove_others (Journal *journal, const JournalEntry *entry)
+{
+  for (guint i = journal->entries->len; i-- > 0;)
+    {
+      JournalEntry *other = g_ptr_array_index (journal->entries, i);
+
+      if (other != entry && g_str_equal (other->token, entry->token))
+        g_ptr_array_remove_index (journal->entries, i);
+    }
+}
+
 /* ---- reading ---- */
 
 static gboolean

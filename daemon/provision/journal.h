@@ -50,5 +50,8 @@ gboolean journal_save (const Journal *journal,
 JournalEntry *journal_find (const Journal *journal, const char *token, const char *key);
 /* The entry of @token and @key, made if there is none; borrowed. */
 JournalEntry *journal_ensure (Journal *journal, const char *token, const char *key);
+void journal_remove (Journal *journal, JournalEntry *entry);
+/* The other entries of @entry's token. */
+void journal_remove_others (Journal *journal, const JournalEntry *entry);
 
 G_END_DECLS

@@ -5,39 +5,11 @@
 
 #include "common/log.h"
 #include "dbus/error.h"
-#include "journal.h"
-#include "token/helper-jobs.h"
-#include "token/primary.h"
+#include "steps-private.h"
 #include "token/protocol.h"
 #include "token/uri.h"
 
 #include <string.h>
-
-/*
- * One run. What is done is in the order of docs/architecture.md, "Provisioning", which says for every gap between two
- * steps what a cut there leaves and how the next run goes on.
- */
-typedef struct
-{
-  Tokens *tokens;
-  Store *store;
-  Tpm *tpm;
-  const Config *config;
-  const Plan *plan;
-  GCancellable *cancellable;
-  StepsProgress progress;
-  gpointer user_data;
-
-  char *subject; /* the plan's, with its default */
-  Journal *journal;
-  JournalEntry *entry; /* the plan's, in @journal; NULL: none yet */
-  gboolean announced;  /* @entry is on disk as it is */
-
-  TokenInfo *token; /* what is there; NULL: no such token */
-  TokenKey *key;    /* in @token; NULL: no such key */
-  Secret *pin;
-  Secret *so_pin;
-} Steps;
 
 static void
 steps_clear (Steps *self)
@@ -63,9 +35,8 @@ steps_result_free (StepsResult *result)
   g_free (result);
 }
 
-/* Tells where we are, and ends the run if that is wanted: everything before the commit can be thrown away. */
-static gboolean
-begin_step (Steps *self, const char *step, double progress, GError **error)
+gboolean
+steps_begin (Steps *self, const char *step, double progress, GError **error)
 {
   if (self->progress != NULL)
     self->progress (step, progress, self->user_data);
@@ -75,8 +46,8 @@ begin_step (Steps *self, const char *step, double progress, GError **error)
   return FALSE;
 }
 
-static char *
-sum_of (GBytes *bytes)
+char *
+steps_sum (GBytes *bytes)
 {
   return g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, bytes);
 }
@@ -92,6 +63,7 @@ look (Steps *self, GError **error)
   if (self->journal == NULL)
     return FALSE;
   self->entry = journal_find (self->journal, self->plan->token, self->plan->key);
+  self->was_ready = self->entry != NULL && self->entry->ready;
   /* On a new device nothing need be asked: that would be one more start of the helper. */
   if (!store_exists (self->store))
     return TRUE;
@@ -175,9 +147,8 @@ check_token (Steps *self, GError **error)
          check_given_pin (self, STORE_PIN_SO, self->plan->so_pin, error);
 }
 
-/* A store of another chip, or of this one before it was cleared, is told also where nothing else is to be done. */
-static gboolean
-check_chip (Steps *self, gboolean will_login, GError **error)
+gboolean
+steps_check_chip (Steps *self, gboolean will_login, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
@@ -188,72 +159,16 @@ check_chip (Steps *self, gboolean will_login, GError **error)
   return FALSE;
 }
 
-/* ---- the journal ---- */
-
-static gboolean
-save_journal (Steps *self, GError **error)
-{
-  self->announced = journal_save (self->journal, self->config->state_dir, error);
-  return self->announced;
-}
-
-/* What will be done now, in memory. A key id that was drawn before is kept: the same run goes on. */
-static gboolean
-prepare_entry (Steps *self, GError **error)
-{
-  JournalEntry *entry = journal_ensure (self->journal, self->plan->token, self->plan->key);
-
-  self->entry = entry;
-  if (self->key != NULL)
-    {
-      g_free (entry->key_id);
-      entry->key_id = protocol_encode_bytes (self->key->id);
-    }
-  else if (entry->key_id == NULL)
-    {
-      g_autoptr (Secret) id = secret_new_random_hex (8, NULL, 0);
-
-      if (id == NULL)
-        {
-          g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
-                               "the kernel gives no random numbers");
-          return FALSE;
-        }
-      entry->key_id = g_strdup (secret_peek (id));
-    }
-  g_free (entry->algorithm);
-  entry->algorithm = g_strdup (self->plan->algorithm);
-  g_free (entry->subject);
-  entry->subject = g_strdup (self->subject);
-  entry->ready = FALSE;
-  self->announced = FALSE;
-  return TRUE;
-}
-
-static void
-set_csr (JournalEntry *entry, GBytes *spki, const char *csr)
-{
-  g_free (entry->spki_sum);
-  entry->spki_sum = sum_of (spki);
-  g_free (entry->csr);
-  entry->csr = g_strdup (csr);
-}
+/* ---- the result ---- */
 
 static gboolean
 has_csr (Steps *self)
 {
   const JournalEntry *entry = self->entry;
-  g_autofree char *sum = sum_of (self->key->spki);
+  g_autofree char *sum = steps_sum (self->key->spki);
 
   return entry != NULL && entry->csr != NULL && g_strcmp0 (entry->spki_sum, sum) == 0 &&
          g_str_equal (entry->subject, self->subject);
-}
-
-static gboolean
-finish_journal (Steps *self, GError **error)
-{
-  self->entry->ready = TRUE;
-  return save_journal (self, error);
 }
 
 static StepsResult *
@@ -276,201 +191,6 @@ new_result (Steps *self, gboolean changed)
   return result;
 }
 
-/* ---- the primary ---- */
-
-/* A PrimaryIntentFunc: what is about to become persistent is in the journal before it does. */
-static gboolean
-announce_primary (TPM2_HANDLE handle, const TPM2B_NAME *name, gpointer user_data, GError **error)
-{
-  Steps *self = user_data;
-  g_autoptr (GBytes) bytes = g_bytes_new (name->name, name->size);
-
-  self->journal->primary_handle = handle;
-  g_free (self->journal->primary_name);
-  self->journal->primary_name = protocol_encode_bytes (bytes);
-  return save_journal (self, error);
-}
-
-/* The library would make one of its own, DA-protected, if it found none in the database when it makes a token. */
-static gboolean
-provide_primary (Steps *self, StoreChange *change, HelperClient *helper, GError **error)
-{
-  TPM2_HANDLE handle = 0;
-  g_autoptr (GBytes) blob = NULL;
-  gboolean created = FALSE;
-
-  if (store_change_has_primary (change))
-    return check_chip (self, TRUE, error);
-  return begin_step (self, "making the storage root key", 0.1, error) &&
-         helper_jobs_open (helper, self->cancellable, error) &&
-         primary_ensure (self->tpm, announce_primary, self, &handle, &blob, &created, error) &&
-         store_change_add_primary (change, g_bytes_get_data (blob, NULL), g_bytes_get_size (blob),
-                                   error);
-}
-
-/* ---- PINs ---- */
-
-static Secret *
-draw_pin (const guint8 *mix, GError **error)
-{
-  Secret *pin = secret_new_random_pin (mix, SECRET_PIN_LENGTH);
-
-  if (pin == NULL)
-    g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
-                         "the kernel gives no random numbers");
-  return pin;
-}
-
-/* Given, stored by a run that was cut off, or drawn; in its file and synced before anything is made with it. */
-static Secret *
-provide_pin (Steps *self, StorePin kind, const Secret *given, const guint8 *mix, GError **error)
-{
-  g_autoptr (Secret) pin = secret_copy (given);
-  g_autoptr (GError) local_error = NULL;
-
-  if (pin == NULL)
-    pin = store_load_pin (self->store, self->plan->token, kind, &local_error);
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return NULL;
-    }
-  if (pin != NULL && given == NULL)
-    return g_steal_pointer (&pin);
-  if (pin == NULL)
-    pin = draw_pin (mix, error);
-  if (pin == NULL || !store_save_pin (self->store, self->plan->token, kind, pin, error))
-    return NULL;
-  return g_steal_pointer (&pin);
-}
-
-static gboolean
-provide_pins (Steps *self, GError **error)
-{
-  const gsize mix_len = 2 * SECRET_PIN_LENGTH;
-  g_autofree guint8 *mix = NULL;
-
-  if (!begin_step (self, "drawing the PINs", 0.2, error))
-    return FALSE;
-  mix = tpm_get_random (self->tpm, mix_len, error);
-  if (mix == NULL)
-    return FALSE;
-  self->so_pin = provide_pin (self, STORE_PIN_SO, self->plan->so_pin, mix, error);
-  if (self->so_pin != NULL)
-    self->pin = provide_pin (self, STORE_PIN_USER, self->plan->pin, mix + SECRET_PIN_LENGTH, error);
-  secret_wipe (mix, mix_len);
-  return self->pin != NULL;
-}
-
-/* For a token that is there. */
-static gboolean
-find_pin (Steps *self, GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-
-  self->pin = secret_copy (self->plan->pin);
-  if (self->pin == NULL)
-    self->pin = store_load_pin (self->store, self->plan->token, STORE_PIN_USER, &local_error);
-  if (self->pin != NULL)
-    return TRUE;
-  if (local_error != NULL)
-    g_propagate_error (error, g_steal_pointer (&local_error));
-  else
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED,
-                 "the token '%s' was not made here: its PIN is needed", self->plan->token);
-  return FALSE;
-}
-
-/* ---- making what is missing ---- */
-
-/* The key pair and its CSR, by @helper. Returns the public key. */
-static GBytes *
-make_key (Steps *self, HelperClient *helper, GBytes *id, GError **error)
-{
-  const Plan *plan = self->plan;
-  g_autoptr (GBytes) spki = NULL;
-  g_autofree char *csr = NULL;
-
-  if (!begin_step (self, "making the key pair", 0.5, error))
-    return NULL;
-  spki = helper_jobs_generate_key (helper, plan->token, self->pin, plan->key, id, plan->algorithm,
-                                   self->cancellable, error);
-  if (spki == NULL || !begin_step (self, "signing the certificate request", 0.8, error))
-    return NULL;
-  csr = helper_jobs_make_csr (helper, plan->token, self->pin, id, spki, self->subject,
-                              self->cancellable, error);
-  if (csr == NULL)
-    return NULL;
-  set_csr (self->entry, spki, csr);
-  return g_steal_pointer (&spki);
-}
-
-/* Everything that the library does, in the staging directory. */
-static gboolean
-fill_change (Steps *self, StoreChange *change, GError **error)
-{
-  g_autoptr (GBytes) id = protocol_decode_bytes (self->entry->key_id);
-  g_autoptr (GBytes) spki = NULL;
-  g_autoptr (HelperClient) helper =
-      helper_client_new (self->config, store_change_get_dir (change), error);
-
-  if (helper == NULL || !provide_primary (self, change, helper, error) ||
-      (!self->announced && !save_journal (self, error)))
-    return FALSE;
-  if (self->token == NULL &&
-      (!provide_pins (self, error) || !begin_step (self, "making the token", 0.3, error) ||
-       !helper_jobs_init_token (helper, self->plan->token, self->so_pin, self->pin,
-                                self->cancellable, error)))
-    return FALSE;
-  spki = make_key (self, helper, id, error);
-  /* The helper ends here: its database is whole after that. */
-  return spki != NULL && tokens_settle_pss (change, helper, self->plan->token, self->pin, id, spki,
-                                            self->cancellable, error);
-}
-
-/* A PIN that was given for a token of others has proved itself by now, and consumers need it. */
-static gboolean
-keep_given_pin (Steps *self, GError **error)
-{
-  if (self->token == NULL || self->token->pin_stored)
-    return TRUE;
-  return store_save_pin (self->store, self->plan->token, STORE_PIN_USER, self->pin, error);
-}
-
-/* The key pair, and before it the token where there is none. */
-static StepsResult *
-make_missing (Steps *self, GError **error)
-{
-  g_autoptr (StoreChange) change = NULL;
-
-  if ((self->token != NULL && !find_pin (self, error)) || !prepare_entry (self, error))
-    return NULL;
-  change = store_change_new (self->store, error);
-  if (change == NULL || !fill_change (self, change, error) || !keep_given_pin (self, error) ||
-      /* The CSR first: a key in the store whose CSR is lost would need another signature. */
-      !save_journal (self, error) ||
-      !begin_step (self, "putting the token store in its place", 0.95, error) ||
-      !store_change_commit (change, error) || !finish_journal (self, error))
-    return NULL;
-  return new_result (self, TRUE);
-}
-
-/* The key is there; its CSR is not, or has another subject. */
-static StepsResult *
-make_csr (Steps *self, GError **error)
-{
-  g_autofree char *csr = NULL;
-
-  if (!begin_step (self, "signing the certificate request", 0.5, error))
-    return NULL;
-  csr = tokens_create_csr (self->tokens, self->tpm, self->plan->token, self->key->id, self->subject,
-                           self->plan->pin, self->cancellable, error);
-  if (csr == NULL || !prepare_entry (self, error))
-    return NULL;
-  set_csr (self->entry, self->key->spki, csr);
-  return finish_journal (self, error) ? new_result (self, TRUE) : NULL;
-}
-
 /* The library says the same whatever is wrong: that the chip does not answer is found out by asking it. */
 static void
 explain_failure (Steps *self, GError **error)
@@ -487,25 +207,45 @@ explain_failure (Steps *self, GError **error)
   *error = g_steal_pointer (&local_error);
 }
 
-static StepsResult *
-compare_and_make (Steps *self, GError **error)
+/*
+ * Nothing of a run that somebody ended is in the store, and nobody waits for it: the next one need not go on with it,
+ * and State is as before. A run that failed stays `partial`.
+ */
+static void
+forget_cancelled (Steps *self, const GError *error)
 {
-  if (!begin_step (self, "looking at what is there", 0, error) || !look (self, error))
-    return NULL;
+  g_autoptr (GError) local_error = NULL;
+
+  if (!g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED) || self->entry == NULL ||
+      self->entry->ready || self->was_ready)
+    return;
+  journal_remove (self->journal, self->entry);
+  self->entry = NULL;
+  if (!journal_save (self->journal, self->config->state_dir, &local_error))
+    g_message ("the cancelled provisioning stays in the journal: %s", local_error->message);
+}
+
+static gboolean
+compare_and_make (Steps *self, gboolean *out_changed, GError **error)
+{
+  *out_changed = TRUE;
+  if (!steps_begin (self, "looking at what is there", 0, error) || !look (self, error))
+    return FALSE;
   if (self->token == NULL)
-    return make_missing (self, error);
+    return steps_make_missing (self, error);
   if (!check_token (self, error))
-    return NULL;
+    return FALSE;
   if (self->key == NULL)
-    return make_missing (self, error);
+    return steps_make_missing (self, error);
   if (!has_csr (self))
-    return make_csr (self, error);
-  if (!check_chip (self, FALSE, error))
-    return NULL;
-  if (self->entry->ready)
-    return new_result (self, FALSE);
-  /* Cut off between the commit and the journal. */
-  return finish_journal (self, error) ? new_result (self, TRUE) : NULL;
+    return steps_make_csr (self, error);
+  if (!steps_check_chip (self, FALSE, error))
+    return FALSE;
+  if (!self->entry->ready)
+    /* Cut off between the commit and the journal. */
+    return steps_finish_journal (self, error);
+  *out_changed = FALSE;
+  return TRUE;
 }
 
 StepsResult *
@@ -527,15 +267,15 @@ steps_run (Tokens *tokens,
                           .progress = progress,
                           .user_data = user_data };
   g_autoptr (GError) local_error = NULL;
-  StepsResult *result = NULL;
+  gboolean changed = FALSE;
 
   if (!plan_check (plan, error))
     return NULL;
   self.subject = plan_dup_subject (plan);
-  result = compare_and_make (&self, &local_error);
-  if (result != NULL)
-    return result;
+  if (compare_and_make (&self, &changed, &local_error))
+    return new_result (&self, changed);
   explain_failure (&self, &local_error);
+  forget_cancelled (&self, local_error);
   g_propagate_error (error, g_steal_pointer (&local_error));
   return NULL;
 }

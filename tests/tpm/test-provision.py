@@ -399,6 +399,8 @@ class Faults(Case):
                 self.assertFalse(os.path.exists(device.path("pkcs11", "tpm2_pkcs11.sqlite3")))
                 self.assertFalse(os.path.exists(device.path("pkcs11.staging")))
                 self.assertEqual(device.handles(TRANSIENT), [])
+                if os.path.exists(device.path("provision.json")):
+                    self.assertEqual(device.journal()["entries"], [])
                 self.assert_complete(device, device.run())
 
     def test_killed_at_each_step(self):

@@ -124,6 +124,24 @@ test_ensure (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (journal->entries->len, ==, 2);
 }
 
+static void
+test_remove (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (Journal) journal = journal_new ();
+  JournalEntry *kept = journal_ensure (journal, "t", "kept");
+
+  journal_ensure (journal, "t", "a");
+  journal_ensure (journal, "u", "a");
+  journal_ensure (journal, "t", "b");
+  journal_remove_others (journal, kept);
+  g_assert_cmpuint (journal->entries->len, ==, 2);
+  g_assert_true (journal_find (journal, "t", "kept") == kept);
+  g_assert_nonnull (journal_find (journal, "u", "a"));
+  journal_remove (journal, kept);
+  g_assert_cmpuint (journal->entries->len, ==, 1);
+  g_assert_null (journal_find (journal, "t", "kept"));
+}
+
 #define ENTRY                                                                                      \
   "\"token\":\"t\",\"key\":\"k\",\"algorithm\":\"ecc-p256\",\"subject\":\"CN=k\",\"key-id\":"
 
@@ -187,6 +205,7 @@ main (int argc, char **argv)
   ADD ("/journal/none", test_none);
   ADD ("/journal/round-trip", test_round_trip);
   ADD ("/journal/ensure", test_ensure);
+  ADD ("/journal/remove", test_remove);
   ADD ("/journal/damaged", test_damaged);
   ADD ("/journal/unwritable", test_unwritable);
   return g_test_run ();
