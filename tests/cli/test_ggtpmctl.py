@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cli  # noqa: E402
@@ -532,6 +534,39 @@ class ConfigWrite(cli.Case):
         self.ok('config', 'write', 'v1', '--path', path, '--force')
         self.assertNotEqual(self.read(path), text)
         self.ok('config', 'write', 'v1', '--path', path, '--region', 'eu-west-1')
+
+    def count_calls(self, name, *args):
+        """How often ggtpmctl makes that system call."""
+        log = self.path('strace.log')
+        result = subprocess.run(['strace', '-f', '-qq', '-o', log, '-e', 'trace=' + name, self.program, *args],
+                                env=self.env, capture_output=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(log, encoding='utf-8', errors='replace') as file:
+            return len(re.findall(r'^\d+ +' + name, file.read(), re.M))
+
+    @unittest.skipIf(shutil.which('strace') is None, 'not installed: strace')
+    def test_killed_anywhere(self):
+        """Killed at each write, sync and rename there is the old file or the new one, and it is ours."""
+        path = self.path('killed.json')
+        args = ['config', 'write', 'v1', '--path', path, '--region']
+        contents = [self.ok('config', 'write', 'v1', '--print', '--region', region) for region in ('old', 'new')]
+        self.ok(*args, 'old')
+        n_killed = 0
+        for call in ('fchmod', 'fsync', 'rename'):
+            count = self.count_calls(call, *args, 'old-enough')
+            self.assertGreaterEqual(count, 3, call)
+            for number in range(1, count + 1):
+                with self.subTest(call=call, number=number):
+                    self.ok(*args, 'old')
+                    inject = f'inject={call}:signal=KILL:when={number}'
+                    strace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + call, '-e', inject]
+                    result = subprocess.run([*strace, self.program, *args, 'new'], env=self.env, capture_output=True,
+                                            check=False)
+                    n_killed += result.returncode != 0
+                    self.assertIn(self.read(path), contents)
+                    self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+                    self.ok(*args, 'newest')
+        self.assertGreaterEqual(n_killed, 9)
 
     def test_no_regular_file(self):
         path = self.path('link.json')

@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""ggtpmctl's table of commands, its man page and its completion say the same. No daemon."""
+"""ggtpmctl's table of commands, its man page and its completion say the same, and so do the other man pages and what
+they describe. No daemon."""
 
 import os
 import re
@@ -50,12 +51,12 @@ def help_options(*command):
     return {name: bool(value) for name, value in found}
 
 
-def man_sections():
+def man_sections(page=MAN):
     """Of OPTIONS and of each command: long names, each with whether it takes a value."""
     sections = {}
     current = None
     in_list = False
-    with open(MAN, encoding='utf-8') as file:
+    with open(page, encoding='utf-8') as file:
         for line in file:
             line = line.replace(r'\-', '-').rstrip('\n')
             if match := re.match(r'\.S[HS] (.*)', line):
@@ -145,6 +146,37 @@ class Tables(unittest.TestCase):
                 result = subprocess.run(['groff', '-man', '-ww', '-z', os.path.join(pages, name)], capture_output=True,
                                         text=True, check=False)
                 self.assertEqual((result.returncode, result.stderr), (0, ''))
+
+
+class OtherPages(unittest.TestCase):
+    def test_options_of_the_daemon(self):
+        text = subprocess.run([os.path.join(os.environ['GGTPM_BUILD_DIR'], 'daemon/ggtpmd'), '--help'],
+                              capture_output=True, text=True, check=True).stdout
+        options = {name for name in re.findall(r'^  (?:-h, )?--([a-z-]+)', text, re.M)}
+        page = man_sections(os.path.join(SOURCE, 'docs/man/ggtpmd.8'))
+        self.assertEqual(set(page['OPTIONS']), options)
+
+    def assert_keys(self, source, page):
+        """Groups and keys of the table in @source are those of the man page."""
+        with open(os.path.join(SOURCE, source), encoding='utf-8') as file:
+            rows = re.findall(r'^  \{ "([A-Z][a-z]+)", "([A-Za-z0-9]+)", ', file.read(), re.M)
+        self.assertNotEqual(rows, [])
+        with open(os.path.join(SOURCE, 'docs/man', page), encoding='utf-8') as file:
+            found = re.findall(r'^\.SS \[(\w+)\]\n|^\.TP\n\.BR? (\w+)=', file.read(), re.M)
+        group = None
+        documented = []
+        for name, key in found:
+            if name:
+                group = name
+            else:
+                documented.append((group, key))
+        self.assertEqual(sorted(documented), sorted(rows))
+
+    def test_keys_of_the_configuration(self):
+        self.assert_keys('common/config.c', 'ggtpmd.conf.5')
+
+    def test_keys_of_the_provisioning_file(self):
+        self.assert_keys('daemon/provision/plan.c', 'provision.conf.5')
 
 
 class Usage(unittest.TestCase):
