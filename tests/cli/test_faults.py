@@ -172,6 +172,47 @@ class Pins(cli.Case):
             return file.read().split()
 
 
+class Polkit(cli.Case):
+    """It decides where it is installed."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.polkit = cls.enter(bus.FakePolkit(cls.bus))
+        cls.start_daemon()
+        cls('ok').ok('provision')
+
+    def setUp(self):
+        self.polkit.answer = lambda *_: (True, False, {})
+        self.polkit.asked.clear()
+        self.polkit.emit_changed()
+
+    def ask_a_person(self, _sender, _action, _details, flags):
+        return (True, False, {}) if flags & 1 else (False, True, {})
+
+    def test_a_person_is_asked(self):
+        self.polkit.answer = self.ask_a_person
+        self.assertIn('BEGIN', self.ok('key', 'csr', 'greenkey', uid=bus.ALICE))
+        self.assertEqual({action for _, action, *_ in self.polkit.asked}, {'org.ggtpm1.use-key'})
+
+    def test_nobody_is_asked(self):
+        self.polkit.answer = self.ask_a_person
+        self.fails(4, 'NotAuthorized', '--no-ask-password', 'key', 'csr', 'greenkey', uid=bus.ALICE)
+        self.assertEqual({flags & 1 for *_, flags in self.polkit.asked}, {0})
+
+    def test_denied(self):
+        for answer in ((False, False, {}), (False, True, {}), (False, False, {'polkit.dismissed': 'true'})):
+            self.polkit.answer = lambda *_, answer=answer: answer
+            self.fails(4, 'NotAuthorized', 'key', 'csr', 'greenkey', uid=bus.ALICE)
+        # reading needs no rights
+        self.ok('status', uid=bus.ALICE)
+
+    def test_person_who_takes_long(self):
+        self.polkit.answer = lambda *_: None
+        self.fails(6, 'Timeout', '--timeout', '1', 'key', 'csr', 'greenkey', uid=bus.ALICE, once=True)
+        self.polkit.release()
+
+
 class WrongPin(cli.Case):
     """Exit code 4 until the chip locks up, then 5."""
 
