@@ -3,8 +3,8 @@
 
 /*
  * The provisioning of the daemon as a program, without a bus: broker, token lane and helper are the real ones. For
- * tests that kill it. Prints `step: TEXT` as it goes, then `changed: 0|1`, `uri: URI` and the CSR, or `error: NICK: TEXT`
- * (exit code 1).
+ * tests that kill it. Prints `step: TEXT` as it goes, then `changed: 0|1`, `uri: URI` and the CSR, or
+ * `error: NICK: TEXT` (exit code 1).
  *
  *   provision-runner CONFIG [--token T] [--key K] [--algorithm A] [--subject S] [--complete]
  *                    [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP]
