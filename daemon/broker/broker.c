@@ -10,6 +10,7 @@
 #include "resource-manager.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -551,6 +552,11 @@ broker_connect_peer (Broker *broker, const BrokerPeer *peer, guint64 *out_id, GE
 void
 broker_listen (Broker *broker, int fd, BrokerListener kind)
 {
+  g_autoptr (GError) error = NULL;
+
+  /* One that systemd passes blocks. */
+  if (!g_unix_set_fd_nonblocking (fd, TRUE, &error))
+    g_warning ("cannot change the listening socket: %s", error->message);
   post (broker, &(Message){ .type = MESSAGE_LISTENER, .fd = fd, .listener = kind });
 }
 

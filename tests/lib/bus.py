@@ -480,9 +480,10 @@ def open_to_daemon(tpm):
 
 class Daemon:
     """The daemon from the build tree, as the user tss. @tpm: an Swtpm, which need not run, or a TCTI configuration.
-    @config: more lines for the configuration file, or what replaces it if it begins with '!'."""
+    @config: more lines for the configuration file, or what replaces it if it begins with '!'.
+    @listener: a listening socket to pass as systemd passes that of ggtpmd.socket."""
 
-    def __init__(self, bus, tpm, *arguments, wait=True, config='', environment=None):
+    def __init__(self, bus, tpm, *arguments, wait=True, config='', environment=None, listener=None):
         self._bus = bus
         self._environment = environment or {}
         self.dir = tempfile.mkdtemp(prefix='ggd-', dir='/tmp')
@@ -502,6 +503,7 @@ class Daemon:
         _write(os.path.join(self.dir, 'conf'), config[1:] if config.startswith('!') else self._config(tpm) + config)
         self.process = None
         self._arguments = arguments
+        self._listener = listener
         self.start(wait)
 
     def _copy_programs(self):
@@ -522,13 +524,22 @@ class Daemon:
                'G_DEBUG': 'fatal-criticals', 'G_MESSAGES_DEBUG': 'all', 'DBUS_SYSTEM_BUS_ADDRESS': self._bus.address}
         env.update({key: value for key, value in os.environ.items() if key.endswith('SAN_OPTIONS')})
         env.update(self._environment)
+        command = ['setpriv', '--reuid=tss', '--regid=tss', '--groups=' + groups,
+                   self.dir + '/ggtpmd', '--config', self.dir + '/conf', *self._arguments]
+        if self._listener is not None:
+            env.update({'LISTEN_FDS': '1', 'LISTEN_FDNAMES': 'tpm.sock'})
+            command = ['sh', '-c', 'export LISTEN_PID=$$; exec "$@"', 'sh'] + command
         with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen(
-                ['setpriv', '--reuid=tss', '--regid=tss', '--groups=' + groups,
-                 self.dir + '/ggtpmd', '--config', self.dir + '/conf', *self._arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd='/', preexec_fn=_die_with_parent)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd='/',
+                                            preexec_fn=self._prepare, close_fds=self._listener is None)
         if wait:
             self.wait_name()
+
+    def _prepare(self):
+        _die_with_parent()
+        if self._listener is not None:
+            os.dup2(self._listener.fileno(), 3)
+            os.set_inheritable(3, True)
 
     def wait_name(self):
         caller = self._bus.connect()
