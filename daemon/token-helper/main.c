@@ -101,16 +101,16 @@ handle_lines (Pkcs11 *pkcs11, char *input, gsize *len)
 
 /* Waits for input; the store is closed after a while without any. */
 static void
-wait_for_input (Pkcs11 *pkcs11)
+wait_for_input (Pkcs11 *pkcs11, int idle_close_s)
 {
   struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
 
-  if (poll (&input, 1, PROTOCOL_IDLE_CLOSE_S * 1000) == 0)
+  if (poll (&input, 1, idle_close_s * 1000) == 0)
     pkcs11_close (pkcs11);
 }
 
 static int
-serve (Pkcs11 *pkcs11)
+serve (Pkcs11 *pkcs11, int idle_close_s)
 {
   g_autofree char *input = g_malloc (PROTOCOL_MAX_LINE);
   gsize len = 0;
@@ -119,7 +119,7 @@ serve (Pkcs11 *pkcs11)
     {
       ssize_t n;
 
-      wait_for_input (pkcs11);
+      wait_for_input (pkcs11, idle_close_s);
       n = read (STDIN_FILENO, input + len, PROTOCOL_MAX_LINE - len);
       if (n < 0 && errno == EINTR)
         continue;
@@ -137,12 +137,13 @@ int
 main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
+  guint64 idle_close_s = 0;
   Pkcs11 *pkcs11;
   int status;
 
-  if (argc != 2)
+  if (argc != 3 || !g_ascii_string_to_unsigned (argv[2], 10, 1, 3600, &idle_close_s, NULL))
     {
-      g_printerr ("usage: %s PKCS11-MODULE\nThis program is started by ggtpmd.\n", argv[0]);
+      g_printerr ("usage: %s PKCS11-MODULE SECONDS\nThis program is started by ggtpmd.\n", argv[0]);
       return 2;
     }
   if (!protect_process ())
@@ -160,7 +161,7 @@ main (int argc, char **argv)
       json_object_put (answer);
       return 1;
     }
-  status = serve (pkcs11);
+  status = serve (pkcs11, (int)idle_close_s);
   pkcs11_free (pkcs11);
   /* Without exit handlers: the module's own would run after its C_Finalize. */
   _exit (status);

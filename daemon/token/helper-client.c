@@ -80,6 +80,7 @@ helper_client_new (const Config *config, const char *store_dir, GError **error)
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   g_auto (GStrv) environment = make_environment (config, store_dir);
   g_autoptr (HelperClient) client = g_new0 (HelperClient, 1);
+  g_autofree char *idle_close = g_strdup_printf ("%d", PROTOCOL_IDLE_CLOSE_S);
   int sockets[2] = { -1, -1 }, log[2] = { -1, -1 };
 
   client->socket = client->log = -1;
@@ -95,7 +96,7 @@ helper_client_new (const Config *config, const char *store_dir, GError **error)
   g_subprocess_launcher_take_stdout_fd (launcher, sockets[1]);
   g_subprocess_launcher_take_stderr_fd (launcher, log[1]);
   client->process = g_subprocess_launcher_spawn (launcher, error, config->token_helper,
-                                                 config->pkcs11_module, NULL);
+                                                 config->pkcs11_module, idle_close, NULL);
   if (client->process == NULL)
     {
       g_prefix_error (error, "cannot start the token helper: ");

@@ -49,8 +49,10 @@ G_BEGIN_DECLS
 #define PROTOCOL_MECHANISM_RSA_PKCS "rsa-pkcs"
 #define PROTOCOL_MECHANISM_RSA_PSS  "rsa-pss"
 
-/* After so long without a request the helper does what `reopen` does: nothing of it stays in the chip, no key in
- * memory. */
+/*
+ * The helper's arguments are the PKCS#11 module and this, in seconds: after so long without a request it does what
+ * `reopen` does: nothing of it stays in the chip, no key in memory.
+ */
 #define PROTOCOL_IDLE_CLOSE_S 60
 
 /* Longest line, either way. */

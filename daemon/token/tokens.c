@@ -164,12 +164,7 @@ tokens_find (Tokens *self, const char *token, GCancellable *cancellable, GError 
       TokenInfo *info = infos->pdata[i];
 
       if (strcmp (info->label, token) == 0)
-        {
-          g_ptr_array_set_free_func (infos, NULL);
-          g_ptr_array_remove_index (infos, i);
-          g_ptr_array_set_free_func (infos, (GDestroyNotify)token_info_free);
-          return info;
-        }
+        return g_ptr_array_steal_index (infos, i);
     }
   set_no_token (token, error);
   return NULL;

@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -21,12 +23,14 @@ HELPER = os.environ["GGTPM_TOKEN_HELPER"]
 MODULE = os.environ["GGTPM_PKCS11_MODULE"]
 MAX_LINE = 1024 * 1024
 TIMEOUT_S = 30
+START_AUTH_SESSION = 0x176
+FLUSH_CONTEXT = 0x165
 
 
 class Helper:
-    def __init__(self, store, tcti, module=MODULE):
+    def __init__(self, store, tcti, module=MODULE, idle_s=60):
         self.process = subprocess.Popen(
-            [HELPER, module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [HELPER, module, str(idle_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={"TPM2_PKCS11_STORE": store, "TPM2_PKCS11_TCTI": tcti, "TSS2_LOG": "all+none",
                  "TPM2_PKCS11_LOG_LEVEL": "0"})
 
@@ -153,7 +157,10 @@ class TokenHelperTest(unittest.TestCase):
             self.assertEqual(helper.job("put-certificate", **put, certificate=der), {"ok": True})
             ders.append(der)
             self.assertEqual(helper.job("list")["tokens"][0]["keys"][0]["certificate"], der)
-        # One replaced the other, in the store too.
+        # One replaced the other, in the store too: that has a public key, a private key and a certificate.
+        with sqlite3.connect(os.path.join(self.store, "tpm2_pkcs11.sqlite3")) as database:
+            self.assertEqual(database.execute("SELECT count(*) FROM tobjects").fetchone(), (3,))
+        database.close()
         self.assertEqual(self.start().job("list")["tokens"][0]["keys"][0]["certificate"], ders[1])
 
     def test_ends(self):
@@ -177,9 +184,24 @@ class TokenHelperTest(unittest.TestCase):
         helper.process.stdin.close()
         self.assertIn(helper.process.wait(TIMEOUT_S), (1, -signal.SIGPIPE))
 
+    def test_idle(self):
+        helper = self.start(idle_s=1)
+        pins = {"pin": "u", "so_pin": "s"}
+        signing = {"token": "t", "pin": "u", "id": "01", "mechanism": "ecdsa", "hash": "sha256", "digest": "00" * 32}
+        helper.job("init-token", token="t", **pins)
+        helper.job("generate-key", token="t", pin="u", label="k", id="01", algorithm="ecc-p256")
+        self.assertTrue(helper.job("sign", **signing)["ok"])
+        flushes = self.tpm.count(FLUSH_CONTEXT)
+        while self.tpm.count(FLUSH_CONTEXT) < flushes + 2:  # its session and its key
+            time.sleep(0.05)
+        logins = self.tpm.count(START_AUTH_SESSION)
+        self.assertTrue(helper.job("sign", **signing)["ok"])
+        self.assertEqual(self.tpm.count(START_AUTH_SESSION), logins + 1)
+
     def test_start(self):
         self.assertEqual(subprocess.run([HELPER], capture_output=True).returncode, 2)
-        self.assertEqual(subprocess.run([HELPER, MODULE, "pin"], capture_output=True).returncode, 2)
+        for arguments in ([MODULE], [MODULE, "x"], [MODULE, "0"], [MODULE, "60", "pin"]):
+            self.assertEqual(subprocess.run([HELPER, *arguments], capture_output=True).returncode, 2)
         helper = self.start(module="/nonexistent.so")
         answer = json.loads(helper.process.stdout.readline())
         self.assert_refused(answer, "Failed", "/nonexistent.so", "libtpm2-pkcs11-1")
@@ -198,7 +220,7 @@ class TokenHelperTest(unittest.TestCase):
                   "p.stdin.write(b'{}\\n'); p.stdin.flush(); p.stdout.readline()\n"
                   "print(p.pid, flush=True); sys.stdin.read()\n")
         read_end, write_end = os.pipe()
-        parent = subprocess.Popen([sys.executable, "-c", script, HELPER, MODULE], stdin=subprocess.PIPE,
+        parent = subprocess.Popen([sys.executable, "-c", script, HELPER, MODULE, "60"], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=write_end)
         os.close(write_end)
         self.addCleanup(os.close, read_end)

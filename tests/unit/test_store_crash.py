@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A change of the token store, killed before each system call that writes: what was or what was asked for is there."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import unittest
+
+RUNNER = os.environ["STORE_RUNNER"]
+CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "rmdir", "mkdir", "fchown",
+         "fchmod", "chmod", "ftruncate")
+SCHEMA = """
+CREATE TABLE tokens(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, label TEXT UNIQUE, config TEXT NOT NULL,
+                    FOREIGN KEY (pid) REFERENCES pobjects(id) ON DELETE CASCADE);
+CREATE TABLE sealobjects(id INTEGER PRIMARY KEY, tokid INTEGER NOT NULL, userpub BLOB);
+CREATE TABLE pobjects(id INTEGER PRIMARY KEY, hierarchy TEXT NOT NULL, config TEXT NOT NULL, objauth TEXT NOT NULL);
+CREATE TABLE tobjects(id INTEGER PRIMARY KEY, tokid INTEGER NOT NULL, attrs TEXT NOT NULL);
+CREATE TABLE schema(id INTEGER PRIMARY KEY, schema_version INTEGER NOT NULL);
+INSERT INTO schema VALUES(1, 8);
+INSERT INTO pobjects VALUES(1, 'o', 'x', '');
+"""
+CONFIG = ('---\n!!map {\n  ? !!str "pss-sigs-good"\n  : !!bool "%s",\n'
+          '  ? !!str "token-init"\n  : !!bool "true",\n}\n...\n')
+
+
+@unittest.skipUnless(shutil.which("strace"), "no strace")
+class StoreCrashTest(unittest.TestCase):
+    def setUp(self):
+        self.state = tempfile.mkdtemp(prefix="gg-")
+        self.addCleanup(shutil.rmtree, self.state)
+        self.run_store("check")
+        self.database = os.path.join(self.state, "pkcs11", "tpm2_pkcs11.sqlite3")
+        with sqlite3.connect(self.database) as database:
+            database.executescript(SCHEMA)
+            database.execute("INSERT INTO tokens VALUES(1, 1, 'greengrass', ?)", (CONFIG % "false",))
+        database.close()
+        self.value = "bad"
+
+    def run_store(self, what, *strace):
+        return subprocess.run([*strace, RUNNER, self.state, what], capture_output=True, text=True)
+
+    def count_calls(self):
+        trace = os.path.join(self.state, "trace")
+        self.swap()
+        done = self.run_store(self.value, "strace", "-f", "-o", trace, "-e", "trace=" + ",".join(CALLS))
+        if "ptrace" in done.stderr:
+            self.skipTest("not possible here: ptrace is forbidden")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(trace, encoding="utf-8") as lines:
+            names = [re.match(r"\d+ +(\w+)\(", line) for line in lines]
+        os.unlink(trace)
+        names = [name.group(1) for name in names if name]
+        return {call: names.count(call) for call in CALLS}
+
+    def swap(self):
+        self.value = "bad" if self.value == "good" else "good"
+
+    def read_value(self):
+        database = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        self.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+        config, = database.execute("SELECT config FROM tokens").fetchone()
+        database.close()
+        for text, value in (("true", "good"), ("false", "bad")):
+            if config == CONFIG % text:
+                return value
+        self.fail(config)
+
+    def test_every_call(self):
+        counts = self.count_calls()
+        self.assertEqual(counts["rename"], 1)
+        self.assertGreaterEqual(counts["fsync"] + counts["fdatasync"], 2)
+        seen = set()
+        for call, number in counts.items():
+            for when in range(1, number + 1):
+                with self.subTest(call=call, when=when):
+                    before = self.read_value()
+                    self.swap()
+                    done = self.run_store(self.value, "strace", "-f", "-o", os.devnull, "-e", "trace=" + call,
+                                          "-e", f"inject={call}:signal=SIGKILL:when={when}")
+                    self.assertNotEqual(done.returncode, 0)
+                    after = self.read_value()
+                    self.assertIn(after, (before, self.value))
+                    seen.add(after == before)
+                    # The next start finds nothing of it, and the change is made.
+                    self.assertEqual(self.run_store("check").returncode, 0)
+                    self.assertFalse(os.path.exists(os.path.join(self.state, "pkcs11.staging")))
+                    self.assertEqual(os.listdir(os.path.join(self.state, "pkcs11")), ["tpm2_pkcs11.sqlite3"])
+                    done = self.run_store(self.value)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(self.read_value(), self.value)
+        self.assertEqual(seen, {True, False})
+
+
+if __name__ == "__main__":
+    unittest.main()
