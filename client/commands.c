@@ -5,12 +5,10 @@
 
 #include "client/cmd.h"
 #include "client/output.h"
+#include "client/suggest.h"
 #include "dbus/error.h"
 
 #define DEFAULT_NOUN "status"
-
-/* Further away than this is no suggestion. */
-#define SUGGEST_MAX_DISTANCE 2
 
 static const Command commands[] = {
   { "status", NULL, "", 0, 0, "", cmd_status,
@@ -140,53 +138,6 @@ options_get (const Options *options, const char *name)
   return G_STRUCT_MEMBER (const char *, options, GPOINTER_TO_SIZE (row->entry.arg_data));
 }
 
-/* Suggestions */
-
-static guint
-get_distance (const char *a, const char *b)
-{
-  gsize len = strlen (b);
-  g_autofree guint *row = g_new (guint, len + 1);
-
-  for (gsize j = 0; j <= len; j++)
-    row[j] = (guint)j;
-  for (gsize i = 1; a[i - 1] != '\0'; i++)
-    {
-      guint diagonal = row[0];
-
-      row[0] = (guint)i;
-      for (gsize j = 1; j <= len; j++)
-        {
-          guint above = row[j];
-          guint replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-
-          row[j] = MIN (MIN (row[j - 1], above) + 1, replaced);
-          diagonal = above;
-        }
-    }
-  return row[len];
-}
-
-const char *
-commands_suggest (const char *word, const char *const *candidates)
-{
-  const char *best = NULL;
-  guint best_distance = SUGGEST_MAX_DISTANCE + 1;
-
-  for (gsize i = 0; candidates[i] != NULL; i++)
-    {
-      guint distance = get_distance (word, candidates[i]);
-
-      /* A short word is near to everything. */
-      if (distance < best_distance && distance < strlen (word) - strspn (word, "-"))
-        {
-          best = candidates[i];
-          best_distance = distance;
-        }
-    }
-  return best;
-}
-
 static gboolean
 fail_unknown (const char *what, const char *word, GPtrArray *candidates, GError **error)
 {
@@ -194,7 +145,7 @@ fail_unknown (const char *what, const char *word, GPtrArray *candidates, GError 
   g_autofree char *clean = output_clean (word);
 
   g_ptr_array_add (candidates, NULL);
-  near = commands_suggest (word, (const char *const *)candidates->pdata);
+  near = suggest_nearest (word, (const char *const *)candidates->pdata);
   if (near != NULL)
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
                  "unknown %s '%s': did you mean '%s'?", what, clean, near);

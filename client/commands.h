@@ -85,7 +85,4 @@ gboolean commands_parse (char **argv,
 /* Help for everything (both NULL), a noun, or a command. Free with g_free(). */
 char *commands_get_help (const Command *command, const char *noun);
 
-/* What of @candidates (NULL-terminated) is nearest to @word; NULL if nothing is near. */
-const char *commands_suggest (const char *word, const char *const *candidates);
-
 G_END_DECLS

@@ -463,6 +463,12 @@ class Provisioned(cli.Case):
         self.assertLessEqual({'greenkey', 'rsakey'}, set(complete('key', 'csr', '--subject', 'CN=a', '')))
         self.assertEqual(complete('key', 'list', '--token', ''), ['greengrass'])
         self.assertEqual(complete('provision', '--token', 'x'), [])
+        # what others call their keys is not run
+        marker = self.path('marker')
+        self.ok('key', 'create', 'odd $(>$MARKER) name')
+        self.env['MARKER'] = marker
+        self.assertEqual(complete('key', 'uri', 'odd'), [r'odd\ \$\(\>\$MARKER\)\ name'])
+        self.assertFalse(os.path.exists(marker))
 
 
 class ConfigWrite(cli.Case):

@@ -130,6 +130,9 @@ class Tables(unittest.TestCase):
         self.assertEqual(complete('key', 'create', '--algorithm', ''), ['ecc-p256', 'rsa-2048'])
         self.assertEqual(complete('--timeout', '3', 'key', 'sign', 'k', '--hash', 'sha5'), ['sha512'])
         self.assertEqual(complete('--json', 'key', 'sign', '--mechanism', 'rsa-'), ['rsa-pkcs', 'rsa-pss'])
+        self.assertEqual(complete('key', 'create', '--algorithm', '=', 'rsa'), ['rsa-2048'])
+        self.assertEqual(complete('key', 'create', '--algorithm', '='), ['ecc-p256', 'rsa-2048'])
+        self.assertEqual(complete('--timeout', '=', '3', 'token', ''), ['list'])
         self.assertEqual(complete('key', 'install-cert', 'k', SOURCE + '/meson.b'), [SOURCE + '/meson.build'])
 
     def test_man_has_every_exit_code(self):

@@ -4,6 +4,7 @@
 /* The command line of ggtpmctl, as far as the daemon has no part in it. */
 
 #include "client/commands.h"
+#include "client/suggest.h"
 #include "dbus/error.h"
 
 typedef struct
@@ -132,12 +133,12 @@ test_suggest (void)
 {
   const char *const words[] = { "list", "create", "csr", "uri", NULL };
 
-  g_assert_cmpstr (commands_suggest ("lists", words), ==, "list");
-  g_assert_cmpstr (commands_suggest ("crate", words), ==, "create");
-  g_assert_cmpstr (commands_suggest ("url", words), ==, "uri");
-  g_assert_null (commands_suggest ("x", words));
-  g_assert_null (commands_suggest ("", words));
-  g_assert_null (commands_suggest ("something-else", words));
+  g_assert_cmpstr (suggest_nearest ("lists", words), ==, "list");
+  g_assert_cmpstr (suggest_nearest ("crate", words), ==, "create");
+  g_assert_cmpstr (suggest_nearest ("url", words), ==, "uri");
+  g_assert_null (suggest_nearest ("x", words));
+  g_assert_null (suggest_nearest ("", words));
+  g_assert_null (suggest_nearest ("something-else", words));
 }
 
 int
