@@ -174,6 +174,18 @@ test_nonsense (Fixture *fixture, gconstpointer data)
                          "00000001"
                          "00000200",
                          NULL);
+  /* a list of handles that, taken for properties, would be all that we want */
+  assert_variable_fails (fixture,
+                         "00"
+                         "00000001"
+                         "0000000c"
+                         "0000020000000000"
+                         "0000020100000007"
+                         "0000020e00000000"
+                         "0000020f00000020"
+                         "0000021000000000"
+                         "0000021100000000",
+                         NULL);
   /* another group */
   assert_variable_fails (fixture,
                          "00" CAP_HEAD "00000001"
