@@ -1,0 +1,230 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What the daemon says of chips that are not well: other chips, nonsense, silence, power cuts, lockouts."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import bus  # noqa: E402
+import swtpm  # noqa: E402
+
+MANAGER = 'org.ggtpm1.Manager'
+DEVICE = 'org.ggtpm1.Device'
+HEALTH = 'org.ggtpm1.Health'
+CC_LOCK_RESET = 0x139
+
+
+def tool(tpm, *args):
+    env = os.environ | {'TPM2TOOLS_TCTI': tpm.tcti, 'TSS2_LOG': 'all+none'}
+    return subprocess.run(args, cwd=tpm.dir, env=env, capture_output=True, check=False).returncode
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        bus.enter()
+        if not swtpm.available():
+            self.skipTest('not installed: swtpm')
+        self.bus = self.enter(bus.Bus())
+        self.polkit = self.enter(bus.FakePolkit(self.bus))
+        self.tpm = self.enter(swtpm.Swtpm())
+        bus.open_to_daemon(self.tpm)
+        self.proxy = self.enter(swtpm.Proxy(self.tpm))
+        os.chmod(self.proxy.socket, 0o666)
+        self.caller = self.bus.connect(bus.ALICE)
+
+    def enter(self, context):
+        value = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        return value
+
+    def start(self, config=''):
+        self.daemon = self.enter(bus.Daemon(self.bus, self.proxy.tcti, config=config))
+
+    def get(self, interface, name):
+        path = bus.ROOT if interface == MANAGER else bus.DEVICE
+        return self.caller.get(path, interface, name)
+
+    def wait_for(self, interface, name, *values, timeout_s=20):
+        try:
+            bus.wait_for(lambda: self.get(interface, name) in values, f'{name} {values}', timeout_s)
+        except TimeoutError as error:
+            raise TimeoutError(f'{error}, but {self.get(interface, name)}; {self.issues()}') from None
+
+    def issues(self):
+        return {issue[0]: issue for issue in self.get(HEALTH, 'Issues')}
+
+    def check(self):
+        return self.caller.call(bus.DEVICE, HEALTH, 'Check', '(a{sv})', {})
+
+    def assert_well(self):
+        self.wait_for(MANAGER, 'State', 'ready')
+        self.wait_for(HEALTH, 'State', 'ok')
+
+    def power_on(self):
+        self.tpm.start()
+        bus.open_to_daemon(self.tpm)
+
+    def make_key(self):
+        attributes = 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign'
+        self.assertEqual(0, tool(self.tpm, 'tpm2_createprimary', '-C', 'o', '-p', 'right', '-a', attributes,
+                                 '-g', 'sha256', '-G', 'hmac', '-c', 'key'))
+        self.assertEqual(0, tool(self.tpm, 'tpm2_flushcontext', '-t'))
+
+    def use_key(self, auth):
+        with open(os.path.join(self.tpm.dir, 'data'), 'w', encoding='ascii') as data:
+            data.write('x')
+        code = tool(self.tpm, 'tpm2_hmac', '-c', 'key', '-p', auth, 'data')
+        self.assertEqual(0, tool(self.tpm, 'tpm2_flushcontext', '-t'))
+        return code
+
+
+class Identity(Case):
+    def test_application_note(self):
+        """The board of the application note."""
+        self.proxy.rules('identity SLM9670-13.11')
+        self.start()
+        self.assert_well()
+        device = self.caller.get_all(bus.DEVICE, DEVICE)
+        for name, value in {'Family': '2.0', 'Manufacturer': 'IFX', 'ManufacturerId': 0x49465800,
+                            'VendorString': 'SLM9670', 'Model': 'OPTIGA TPM SLM 9670', 'Revision': 138,
+                            'SpecDate': (2018, 8), 'FirmwareVersion': '13.11.4555.0',
+                            'FirmwareRaw': (0x000d000b, 0x0011cb00), 'TpmType': 0}.items():
+            with self.subTest(name):
+                self.assertEqual(device[name], value)
+
+    def test_crosses_groups(self):
+        """Firmware of revision 1.16 answers with properties that were not asked for."""
+        self.proxy.rules('identity SLB9670-7.62')
+        self.start()
+        self.assert_well()
+        self.assertEqual(self.get(DEVICE, 'FirmwareVersion'), '7.62.3126.0')
+        self.assertEqual(self.get(HEALTH, 'LockoutMax'), 3)
+
+    def test_not_a_text(self):
+        """A vendor string that is not UTF-8 would make the bus drop the daemon."""
+        self.proxy.rules('property 106 fffe4142')
+        self.start()
+        self.assert_well()
+        self.assertEqual(self.get(DEVICE, 'VendorString')[:4], '??AB')
+
+
+class Faults(Case):
+    FAULTS = ('any noise', 'any garbage', 'any eof', 'any short 7', 'any size 9000', 'any size 3', 'any rc 101',
+              'any hang')
+
+    def assert_ill_then_well(self, fault):
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.assertNotEqual(self.issues(), {})
+        for issue in self.issues().values():
+            self.assertTrue(issue[2] and issue[3], issue)
+        self.assertIsNone(self.daemon.process.poll(), fault)
+        self.proxy.rules()
+        self.assert_well()
+        self.assertEqual(self.check(), 'ok')
+
+    def test_at_start(self):
+        for fault in self.FAULTS:
+            with self.subTest(fault):
+                self.proxy.rules(fault)
+                with bus.Daemon(self.bus, self.proxy.tcti, config='[Broker]\nChipTimeoutSec=1\n') as self.daemon:
+                    self.assert_ill_then_well(fault)
+
+    def test_later(self):
+        self.start('[Broker]\nChipTimeoutSec=1\n')
+        for fault in self.FAULTS:
+            with self.subTest(fault):
+                self.assert_well()
+                self.proxy.rules(fault)
+                try:
+                    self.check()
+                except bus.Error as error:
+                    self.assertIn(error.name, ('org.ggtpm1.Error.Unavailable', 'org.ggtpm1.Error.TpmFailure'))
+                self.assert_ill_then_well(fault)
+
+    def test_failure_mode_later(self):
+        self.start()
+        self.assert_well()
+        self.proxy.rules('17c rc 101')
+        self.assertEqual(self.check(), 'failed')
+        self.assertIn('tpm.failure_mode', self.issues())
+        self.assertEqual(self.get(HEALTH, 'SelfTestText'), 'failure')
+
+    def test_no_chip(self):
+        self.tpm.kill()
+        self.start()
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.wait_for(MANAGER, 'State', 'unavailable', 'failed')
+        self.assertNotEqual(self.get(MANAGER, 'StateReason'), '')
+        with self.assertRaises(bus.Error) as raised:
+            self.check()
+        self.assertEqual(raised.exception.name, 'org.ggtpm1.Error.Unavailable')
+        self.power_on()
+        self.wait_for(MANAGER, 'State', 'ready')
+
+
+class Power(Case):
+    def test_lockout_healed_before_anybody(self):
+        """The counter is 0 when the first client is served: what it starts with cannot be refused."""
+        self.make_key()
+        for _ in range(3):
+            self.assertNotEqual(0, self.use_key('wrong'))
+        self.assertNotEqual(0, self.use_key('right'))
+        self.start()
+        self.assert_well()
+        self.assertEqual(self.get(HEALTH, 'LockoutCounter'), 0)
+        self.assertFalse(self.get(HEALTH, 'InLockout'))
+        self.assertEqual(self.tpm.count(CC_LOCK_RESET), 1)
+        self.assertIn('lockout counter reset, it was 3 of 3', self.daemon.read_log())
+
+    def test_not_healed_if_not_wanted(self):
+        self.make_key()
+        for _ in range(3):
+            self.use_key('wrong')
+        self.start('[Health]\nResetLockout=false\n')
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.assertEqual(list(self.issues()), ['lockout.active'])
+        self.assertTrue(self.get(HEALTH, 'InLockout'))
+        self.assertEqual(self.tpm.count(CC_LOCK_RESET), 0)
+        self.caller.call(bus.DEVICE, HEALTH, 'ResetLockout', '(a{sv})', {})
+        self.assertEqual(self.get(HEALTH, 'State'), 'ok')
+        self.assertEqual(self.get(HEALTH, 'LockoutCounter'), 0)
+
+    def test_lockout_auth_not_guessed(self):
+        self.make_key()
+        self.assertEqual(0, tool(self.tpm, 'tpm2_changeauth', '-c', 'lockout', 'secret'))
+        for _ in range(3):
+            self.use_key('wrong')
+        self.start()
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.assertEqual(set(self.issues()), {'lockout.active', 'lockout.auth_unknown'})
+        with self.assertRaises(bus.Error) as raised:
+            self.caller.call(bus.DEVICE, HEALTH, 'ResetLockout', '(a{sv})', {})
+        self.assertEqual(raised.exception.name, 'org.ggtpm1.Error.AuthRequired')
+        self.assertEqual(self.tpm.count(CC_LOCK_RESET), 0)
+
+    def test_power_cut(self):
+        """Off and on again under the daemon."""
+        self.start()
+        self.assert_well()
+        self.assertTrue(self.get(HEALTH, 'LastShutdownOrderly'))
+        self.make_key()
+        self.assertEqual(0, self.use_key('right'))
+        self.tpm.kill()
+        with self.assertRaises(bus.Error):
+            self.check()
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.power_on()
+        self.wait_for(MANAGER, 'State', 'ready')
+        self.assert_well()
+        self.assertIn('power.unclean', self.issues())
+        self.assertFalse(self.get(HEALTH, 'LastShutdownOrderly'))
+        self.assertEqual(self.get(HEALTH, 'LockoutCounter'), 0)
+
+
+if __name__ == '__main__':
+    bus.main()
