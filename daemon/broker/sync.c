@@ -226,12 +226,16 @@ read_commands (ResourceManager *rm)
 {
   g_autoptr (GArray) attributes = g_array_new (FALSE, FALSE, sizeof (guint32));
   TSS2_RC rc = read_list (rm, TPM2_CAP_COMMANDS, TPM2_CC_FIRST, 0x2000ffff, attributes);
+  guint32 unused;
 
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   command_table_clear (rm->commands);
   for (guint i = 0; i < attributes->len; i++)
     command_table_add (rm->commands, g_array_index (attributes, guint32, i));
+  /* Every TPM 2.0 has the command that was just answered: what leaves it out is no list of commands. */
+  if (!command_table_lookup (rm->commands, TPM2_CC_GetCapability, &unused))
+    return TSS2_TCTI_RC_MALFORMED_RESPONSE;
   return TSS2_RC_SUCCESS;
 }
 
