@@ -107,7 +107,7 @@ def enter():
     if shutil.which('dbus-daemon') is None or not os.path.exists(SYSTEM_CONF):
         raise unittest.SkipTest('not installed: dbus-daemon')
     if _libc.unshare(CLONE_NEWNS) != 0:
-        raise unittest.SkipTest('unshare: ' + os.strerror(ctypes.get_errno()))
+        raise unittest.SkipTest('not possible here: unshare: ' + os.strerror(ctypes.get_errno()))
     subprocess.run(['mount', '--make-rprivate', '/'], check=True)
     _entered = tempfile.mkdtemp(prefix='ggb-', dir='/tmp')
     os.chmod(_entered, 0o755)
