@@ -159,6 +159,15 @@ store_has_token (Store *self, const char *token, gboolean *out_found, GError **e
   return database != NULL && store_database_has_token (database, token, out_found, error);
 }
 
+gboolean
+store_check_database (Store *self, GError **error)
+{
+  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+
+  return database != NULL && store_database_freeze (database, error) &&
+         store_database_check (database, error);
+}
+
 gid_t
 store_get_group (Store *self)
 {

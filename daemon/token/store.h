@@ -37,6 +37,10 @@ gid_t store_get_group (Store *store);
 gboolean store_has_token (Store *store, const char *token, gboolean *out_found, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
+/* Before the library opens it, which neither waits for a writer nor says what is wrong: waits a few seconds for a lock,
+ * and checks the structure. Errors: GGTPM_ERROR_STORE. */
+gboolean store_check_database (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* A string that differs whenever the database has been changed by anybody: inode, mtime, size. Free with g_free(). */
 char *store_get_stamp (Store *store);
 

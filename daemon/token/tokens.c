@@ -125,6 +125,8 @@ get_signer (Tokens *self, GError **error)
       strcmp (stamp, self->signer_stamp) == 0)
     return self->signer;
   drop_signer (self);
+  if (!store_check_database (self->store, error))
+    return NULL;
   self->signer = helper_client_new (self->config, store_get_dir (self->store), error);
   self->signer_stamp = g_steal_pointer (&stamp);
   return self->signer;

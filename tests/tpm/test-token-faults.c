@@ -10,6 +10,7 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -229,6 +230,61 @@ test_disk_full (TestToken *fixture, gconstpointer algorithm)
 
 /* ---- the chip ---- */
 
+/* Another program writes: it is waited for. */
+static gpointer
+unlock_later (gpointer data)
+{
+  g_usleep (300000);
+  g_assert_cmpint (sqlite3_close (data), ==, SQLITE_OK);
+  return NULL;
+}
+
+static void
+test_locked (TestToken *fixture, gconstpointer algorithm)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TokenKey) key = NULL;
+
+  for (int i = 0; i < 2; i++)
+    {
+      sqlite3 *database = NULL;
+      GThread *thread;
+
+      g_assert_cmpint (sqlite3_open (store_get_database (fixture->store), &database), ==,
+                       SQLITE_OK);
+      g_assert_cmpint (sqlite3_exec (database, "BEGIN EXCLUSIVE", NULL, NULL, NULL), ==, SQLITE_OK);
+      thread = g_thread_new ("unlock", unlock_later, database);
+      if (i == 0)
+        test_token_assert_signs (fixture);
+      else
+        key = tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, "new", NULL,
+                                 "ecc-p256", NULL, NULL, &error);
+      g_thread_join (thread);
+    }
+  g_assert_no_error (error);
+  g_assert_nonnull (key);
+}
+
+/* Told for what it is, and left as it is. */
+static void
+test_damaged (TestToken *fixture, gconstpointer algorithm)
+{
+  static const char *const contents[] = { "", "this is no database at all" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (contents); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autofree char *sum = NULL;
+
+      g_assert_true (
+          g_file_set_contents (store_get_database (fixture->store), contents[i], -1, NULL));
+      sum = test_token_get_sum (fixture);
+      g_assert_null (tokens_list (fixture->tokens, NULL, &error));
+      g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE);
+      test_token_assert_unchanged (fixture, sum);
+    }
+}
+
 static void
 test_power_cut (TestToken *fixture, gconstpointer algorithm)
 {
@@ -326,6 +382,8 @@ main (int argc, char **argv)
   ADD ("interrupted", "ecc-p256", test_interrupted);
   ADD ("timeout", "ecc-p256", test_timeout);
   ADD ("disk-full", "ecc-p256", test_disk_full);
+  ADD ("locked", "ecc-p256", test_locked);
+  ADD ("damaged", "ecc-p256", test_damaged);
   ADD ("power-cut", "ecc-p256", test_power_cut);
   ADD ("other-chip", "ecc-p256", test_other_chip);
   return g_test_run ();
