@@ -4,6 +4,7 @@
 
 """ggtpmctl where something is missing or wrong: daemon, chip, answer, PIN."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -148,7 +149,7 @@ class Pins(cli.Case):
         process.stdin.write(self.PIN.encode())
         process.stdin.close()
         # it has handed the PIN on and waits for the answer
-        bus.wait_for(lambda: self.wchan_is_poll(process.pid), 'the call')
+        bus.wait_for(lambda: self.has_handed_on(process.pid), 'the call')
         for pid in (process.pid, self.daemon.process.pid, *self.children(self.daemon.process.pid)):
             for name in ('cmdline', 'environ'):
                 with open(f'/proc/{pid}/{name}', 'rb') as file:
@@ -160,11 +161,14 @@ class Pins(cli.Case):
         self.assertNotIn(self.PIN, self.daemon.read_log())
 
     @staticmethod
-    def wchan_is_poll(pid):
-        with open(f'/proc/{pid}/syscall', encoding='ascii') as file:
-            words = file.read().split()
-        # poll, ppoll on x86-64; read of standard input is over
-        return words[0] in ('7', '271', '73')
+    def has_handed_on(pid):
+        """The memory file that the PIN goes through is open until the call is answered."""
+        fds = f'/proc/{pid}/fd'
+        for name in os.listdir(fds):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(os.path.join(fds, name)).startswith('/memfd:pin'):
+                    return True
+        return False
 
     @staticmethod
     def children(pid):
