@@ -145,6 +145,7 @@ call_with (Client *client,
 typedef struct
 {
   GMainLoop *loop;
+  guint sources[G_N_ELEMENTS (caught_signals) + 1];
   gboolean interrupted;
 } Question;
 
@@ -167,28 +168,40 @@ on_line (int fd, GIOCondition condition, gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-/* FALSE: a signal came first. */
-static gboolean
-wait_for_line (int fd)
+static void
+question_init (Question *question, int fd)
 {
-  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  Question question = { .loop = loop };
-  guint signals[G_N_ELEMENTS (caught_signals)];
-  guint line = g_unix_fd_add (fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_line, &question);
-
+  question->loop = g_main_loop_new (NULL, FALSE);
+  question->interrupted = FALSE;
   for (gsize i = 0; i < G_N_ELEMENTS (caught_signals); i++)
-    signals[i] = g_unix_signal_add (caught_signals[i], on_signal, &question);
-  g_main_loop_run (loop);
-  for (gsize i = 0; i < G_N_ELEMENTS (caught_signals); i++)
-    g_source_remove (signals[i]);
-  g_source_remove (line);
-  return !question.interrupted;
+    question->sources[i] = g_unix_signal_add (caught_signals[i], on_signal, question);
+  question->sources[G_N_ELEMENTS (caught_signals)] =
+      g_unix_fd_add (fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_line, question);
 }
 
-/* Without echo; the terminal is left as it was, whatever comes. */
-static Secret *
-read_from_terminal (int fd, GError **error)
+static void
+question_clear (Question *question)
 {
+  for (gsize i = 0; i < G_N_ELEMENTS (question->sources); i++)
+    g_source_remove (question->sources[i]);
+  g_main_loop_unref (question->loop);
+}
+
+static void
+show (int fd, const char *text)
+{
+  if (write (fd, text, strlen (text)) < 0)
+    g_debug ("the terminal shows nothing: %s", g_strerror (errno));
+}
+
+/*
+ * The terminal is left as it was, whatever comes: signals are caught before the echo is off. The question comes when it
+ * is: nothing that is typed then is shown.
+ */
+static Secret *
+read_from_terminal (int fd, const char *text, GError **error)
+{
+  Question question;
   struct termios saved = { 0 };
   struct termios silent = { 0 };
   Secret *pin = NULL;
@@ -202,14 +215,17 @@ read_from_terminal (int fd, GError **error)
   silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
   silent.c_cc[VSUSP] = _POSIX_VDISABLE;
   silent.c_cc[VQUIT] = _POSIX_VDISABLE;
+  question_init (&question, fd);
   tcsetattr (fd, TCSAFLUSH, &silent);
-  if (wait_for_line (fd))
+  show (fd, text);
+  g_main_loop_run (question.loop);
+  if (!question.interrupted)
     pin = read_line (fd, "terminal", error);
   else
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED, "no PIN was given, nothing was done");
   tcsetattr (fd, TCSAFLUSH, &saved);
-  if (write (fd, "\n", 1) != 1)
-    g_debug ("the terminal does not take a newline");
+  show (fd, "\n");
+  question_clear (&question);
   return pin;
 }
 
@@ -226,10 +242,7 @@ ask_pin (const char *token, GError **error)
     return NULL;
   question =
       token != NULL ? g_strdup_printf ("User PIN of token '%s': ", clean) : g_strdup ("User PIN: ");
-  if (write (fd, question, strlen (question)) == (ssize_t)strlen (question))
-    pin = read_from_terminal (fd, error);
-  else
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "/dev/tty: %s", g_strerror (errno));
+  pin = read_from_terminal (fd, question, error);
   close (fd);
   return pin;
 }
