@@ -350,11 +350,19 @@ serve (Broker *broker, Connection *connection)
     report (broker, BROKER_STATE_READY, BROKER_FAULT_NONE, NULL, TRUE);
 }
 
+/* Those of clients wait for broker_release(), but not for a chip that does not come: then they are told so. */
+static gboolean
+serves_clients (const Broker *broker)
+{
+  return broker->released || broker->state == BROKER_STATE_UNAVAILABLE ||
+         broker->state == BROKER_STATE_FAILED;
+}
+
 /* Until the first attempt to open the chip has ended, commands wait for it. */
 static gboolean
 has_command (const Broker *broker)
 {
-  return broker->tried && clients_have_command (broker->clients, broker->released);
+  return broker->tried && clients_have_command (broker->clients, serves_clients (broker));
 }
 
 static gint64
@@ -415,7 +423,7 @@ run (Broker *broker)
       clients_resume (broker->clients, now);
       check_chip (broker, now);
       if (has_command (broker))
-        serve (broker, clients_begin (broker->clients, broker->released));
+        serve (broker, clients_begin (broker->clients, serves_clients (broker)));
       else
         tidy (broker, now);
       if (clients_free_closed (broker->clients))

@@ -25,6 +25,9 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_BUS_LOST = 69
 NAME_WAIT_S = 10
+# TPM2_GetRandom(8)
+GET_RANDOM = bytes.fromhex('80010000000c0000017b0008')
+TCTI_LAYER = 0xa
 
 
 class Case(unittest.TestCase):
@@ -98,6 +101,19 @@ class Chip(Case):
         bus.wait_for(lambda: caller.get(bus.ROOT, PROVISIONING, 'State') == 'none', 'the listing')
         properties = self.provision(caller)
         self.assertEqual(properties['State'], 'done', properties)
+
+    def test_client_is_told_that_there_is_no_chip(self):
+        """Who connects before the first opening has succeeded waits for it, but not for a chip that does not come."""
+        self.tpm.kill()
+        self.start_daemon(self.tpm)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(30)
+            client.connect(os.path.join(self.daemon.runtime_dir, 'tpm.sock'))
+            client.sendall(GET_RANDOM)
+            answer = client.recv(4096)
+        self.assertEqual(len(answer), 10)
+        code = int.from_bytes(answer[6:], 'big')
+        self.assertEqual(code >> 16, TCTI_LAYER, hex(code))
 
     def test_garbage_then_sense(self):
         proxy = self.start_proxy()
