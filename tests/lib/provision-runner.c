@@ -29,7 +29,7 @@ typedef struct
   Tokens *tokens;
   Plan *plan;
   GCancellable *cancellable;
-  const char *cancel_at;
+  char *cancel_at;
   gboolean begun;
   int exit_code;
 } Runner;
@@ -139,6 +139,16 @@ read_pin (Runner *runner, int fd)
 
 /* ---- start ---- */
 
+/* Takes @given unless it is NULL. */
+static void
+set_text (char **text, char *given)
+{
+  if (given == NULL)
+    return;
+  g_free (*text);
+  *text = given;
+}
+
 static gboolean
 parse_options (Runner *runner, int *argc, char ***argv, GError **error)
 {
@@ -163,12 +173,9 @@ parse_options (Runner *runner, int *argc, char ***argv, GError **error)
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
-  if (token != NULL)
-    plan->token = token;
-  if (key != NULL)
-    plan->key = key;
-  if (algorithm != NULL)
-    plan->algorithm = algorithm;
+  set_text (&plan->token, token);
+  set_text (&plan->key, key);
+  set_text (&plan->algorithm, algorithm);
   plan->exclusive = !complete;
   plan->pin = read_pin (runner, pin_fd);
   plan->so_pin = read_pin (runner, so_pin_fd);
@@ -209,6 +216,7 @@ main (int argc, char **argv)
   broker_free (runner.broker);
   config_free (runner.config);
   plan_free (runner.plan);
+  g_free (runner.cancel_at);
   g_object_unref (runner.cancellable);
   g_main_loop_unref (runner.loop);
   return runner.exit_code;

@@ -85,7 +85,11 @@ class Device:
                        f"[Token]\nHelper={helper}\nTctiModule={TCTI_MODULE}\nPkcs11Module={PKCS11_MODULE}\n")
 
     def start(self, *args, before=(), pass_fds=()):
-        return subprocess.Popen([*before, RUNNER, self.config, *args], stdin=subprocess.DEVNULL,
+        environment = dict(os.environ)
+        if before:
+            # in a build with sanitizers: leaks cannot be looked for under strace
+            environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        return subprocess.Popen([*before, RUNNER, self.config, *args], stdin=subprocess.DEVNULL, env=environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds, text=True)
 
     def run(self, *args, **kwargs):
