@@ -489,6 +489,9 @@ on_method_call (GDBusConnection *connection,
   if (rule == NULL || ticket == NULL)
     refuse (invocation, GGTPM_ERROR_NOT_AUTHORIZED, "nobody may call %s.%s", interface_name,
             method_name);
+  else if (g_variant_get_size (parameters) > GATE_MAX_BYTES)
+    refuse (invocation, GGTPM_ERROR_INVALID_ARGS, "the arguments are longer than %d bytes",
+            GATE_MAX_BYTES);
   else if (!admit (ticket->gate, invocation))
     refuse (invocation, GGTPM_ERROR_BUSY, "%d calls of yours are under way: wait for one to end",
             GATE_MAX_CALLS);

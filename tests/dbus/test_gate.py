@@ -249,6 +249,13 @@ class FakedPolkit(GateCase):
         self.assertEqual(slow.call(bus.DEVICE, 'org.ggtpm1.Health', 'Check', '(a{sv})', {}),
                          self.root.get(bus.DEVICE, 'org.ggtpm1.Health', 'State'))
 
+    def test_nothing_large_is_kept(self):
+        self.say(None)
+        with self.assertRaises(bus.Error) as caught:
+            self.connect().call(self.key, 'org.ggtpm1.Key', 'Sign', '(aya{sv})', b'x' * 1024 * 1024, {})
+        self.assertEqual(caught.exception.name, 'org.ggtpm1.Error.InvalidArgs')
+        self.assertEqual(self.polkit.asked, [])
+
     def test_sender_leaves_during_the_dialog(self):
         self.polkit.answer = lambda sender, action, details, flags: None if flags & 1 else CHALLENGE
         alice = self.bus.connect(bus.ALICE)
