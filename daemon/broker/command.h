@@ -17,6 +17,9 @@ G_BEGIN_DECLS
 #define COMMAND_MAX_HANDLES 3
 #define COMMAND_MAX_AUTHS   3
 
+/* As TPM2_TRANSIENT_FIRST, which in tpm2-tss shifts a signed number into its sign. */
+#define COMMAND_TRANSIENT_FIRST ((guint32)TPM2_HT_TRANSIENT << 24)
+
 static inline guint16
 get_be16 (const guint8 *p)
 {

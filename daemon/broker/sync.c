@@ -152,7 +152,7 @@ resource_manager_reconcile (ResourceManager *rm)
   g_autoptr (GArray) saved = g_array_new (FALSE, FALSE, sizeof (guint32));
   TSS2_RC rc;
 
-  rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST, 0xffffff, objects);
+  rc = read_list (rm, TPM2_CAP_HANDLES, COMMAND_TRANSIENT_FIRST, 0xffffff, objects);
   if (rc == TSS2_RC_SUCCESS)
     rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_LOADED_SESSION_FIRST, 0xffffff, loaded);
   if (rc == TSS2_RC_SUCCESS)

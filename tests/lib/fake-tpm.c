@@ -245,7 +245,7 @@ make_object (FakeTpm *tpm, guint32 number, gboolean sequence, guint32 updates, g
         tpm->objects[i] = (FakeObject){
           .number = number, .sequence = sequence, .updates = updates, .hierarchy = hierarchy
         };
-        add_u32 (tpm, TPM2_TRANSIENT_FIRST + i);
+        add_u32 (tpm, COMMAND_TRANSIENT_FIRST + i);
         return TPM2_RC_SUCCESS;
       }
   return TPM2_RC_OBJECT_MEMORY;
@@ -336,8 +336,8 @@ save_context (FakeTpm *tpm)
 
   if (object != NULL)
     {
-      add_context (tpm, 1, object->sequence ? HASH_SEQUENCE : TPM2_TRANSIENT_FIRST, object->number,
-                   object->updates);
+      add_context (tpm, 1, object->sequence ? HASH_SEQUENCE : COMMAND_TRANSIENT_FIRST,
+                   object->number, object->updates);
       return TPM2_RC_SUCCESS;
     }
   if (session == NULL || !session->loaded)
@@ -408,7 +408,7 @@ list_handles (const FakeTpm *tpm, guint32 first, GArray *values)
 {
   for (guint i = first & 0xffffff; i < MAX_OBJECTS; i++)
     {
-      guint32 handle = TPM2_TRANSIENT_FIRST + i;
+      guint32 handle = COMMAND_TRANSIENT_FIRST + i;
       const FakeSession *session = i < FAKE_TPM_MAX_SESSIONS ? &tpm->sessions[i] : NULL;
 
       if (handle_type (first) == TPM2_HT_TRANSIENT && find_object (tpm, handle) != NULL)

@@ -106,7 +106,8 @@ count_transients (Tpm *tpm)
   g_autoptr (TPMS_CAPABILITY_DATA) data = NULL;
 
   g_assert_cmphex (Esys_GetCapability (get_esys (tpm), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                       TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST, 16, NULL, &data),
+                                       TPM2_CAP_HANDLES, (guint32)TPM2_HT_TRANSIENT << 24, 16, NULL,
+                                       &data),
                    ==, TSS2_RC_SUCCESS);
   return data->data.handles.count;
 }

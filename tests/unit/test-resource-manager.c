@@ -193,7 +193,7 @@ test_isolated (Fixture *f, gconstpointer data)
   guint before = fake_tpm_count (f->tpm, 0);
 
   g_assert_cmphex (sign (f, f->b, key), ==, TPM2_RC_REFERENCE_H0);
-  g_assert_cmphex (sign (f, f->b, TPM2_TRANSIENT_FIRST), ==, TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (sign (f, f->b, COMMAND_TRANSIENT_FIRST), ==, TPM2_RC_REFERENCE_H0);
   g_assert_cmphex (sign_with (f, f->b, 0x81000001, session, TRUE), ==, TPM2_RC_REFERENCE_S0);
   g_assert_cmphex (one_handle (f, f->b, TPM2_CC_PolicyRestart, session), ==, TPM2_RC_REFERENCE_H0);
   g_assert_cmphex (one_handle (f, f->b, TPM2_CC_FlushContext, session), ==, 0xb01cb);
@@ -402,11 +402,11 @@ test_capability (Fixture *f, gconstpointer data)
 
   for (guint i = 0; i < 5; i++)
     create_primary (f, f->a);
-  assert_handles (f, f->a, TPM2_TRANSIENT_FIRST, 254, FALSE, all);
-  assert_handles (f, f->a, TPM2_TRANSIENT_FIRST, 5, FALSE, all);
+  assert_handles (f, f->a, COMMAND_TRANSIENT_FIRST, 254, FALSE, all);
+  assert_handles (f, f->a, COMMAND_TRANSIENT_FIRST, 5, FALSE, all);
   assert_handles (f, f->a, 0x80000101, 10, FALSE, all + 2);
-  assert_handles (f, f->b, TPM2_TRANSIENT_FIRST, 254, FALSE, none);
-  assert_handles (f, f->a, TPM2_TRANSIENT_FIRST, 0, TRUE, none);
+  assert_handles (f, f->b, COMMAND_TRANSIENT_FIRST, 254, FALSE, none);
+  assert_handles (f, f->a, COMMAND_TRANSIENT_FIRST, 0, TRUE, none);
   start_session (f, f->b, FALSE);
   saved[0] = start_session (f, f->a, TRUE) & 0xffffff;
   loaded[0] = start_session (f, f->a, TRUE);
