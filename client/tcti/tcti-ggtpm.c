@@ -352,6 +352,8 @@ tcti_cancel (TSS2_TCTI_CONTEXT *context)
 
   if (tcti == NULL)
     return TSS2_TCTI_RC_BAD_CONTEXT;
+  if (tcti->address.sun_family == 0)
+    return TSS2_TCTI_RC_NOT_IMPLEMENTED;
   if (tcti->state != STATE_RECEIVE)
     return bad_state (tcti);
   if (tcti->id_pending)

@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Programs that are not ours, over both front ends: tpm2-tools by the socket's TCTI and by libtss2-tcti-tabrmd; and
+what the interface of tpm2-abrmd answers in each case."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import private_bus  # noqa: E402
+import swtpm  # noqa: E402
+import tpm_client  # noqa: E402
+
+import gi  # noqa: E402
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib  # noqa: E402
+
+NAME = "com.intel.tss2.Tabrmd"
+PATH = "/com/intel/tss2/Tabrmd/Tcti"
+INTERFACE = "com.intel.tss2.TctiTabrmd"
+MODULE = os.environ["GGTPM_TCTI_MODULE"]
+
+
+class ClientsCase(unittest.TestCase):
+    config = ""
+    tcti = None
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.dir = tempfile.mkdtemp(prefix="gt-", dir="/tmp")
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.bus = self.stack.enter_context(private_bus.PrivateBus())
+        self.tpm = self.stack.enter_context(swtpm.Swtpm())
+        tcti = self.tpm.tcti if self.tcti else None
+        self.broker = self.stack.enter_context(
+            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config, tcti=tcti))
+        self.connection = Gio.DBusConnection.new_for_address_sync(
+            self.bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+            | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+        self.addCleanup(self.connection.close_sync, None)
+        deadline = time.monotonic() + 20
+        while not self.has_owner():
+            self.assertLess(time.monotonic(), deadline, "the name is not owned")
+            time.sleep(0.01)
+
+    def has_owner(self):
+        return self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                         "NameHasOwner", GLib.Variant("(s)", (NAME,)), None, 0, -1, None).unpack()[0]
+
+    def tctis(self):
+        return {"socket": f"{MODULE}:path={self.broker.path}", "tabrmd": "tabrmd:bus_type=system"}
+
+
+class Tools(ClientsCase):
+    def run_tool(self, line, data=None):
+        args = line.split()
+        done = subprocess.run(args, cwd=self.dir, input=data, capture_output=True, timeout=60, check=False,
+                              env=os.environ | self.bus.env() | {"TPM2TOOLS_TCTI": self.current})
+        self.assertEqual(done.returncode, 0, (line, done.stderr.decode()))
+        return done.stdout
+
+    def flow(self):
+        tool = self.run_tool
+        self.assertEqual(len(tool("tpm2_getrandom 16")), 16)
+        tool("tpm2_createprimary -Q -C o -G ecc -c primary.ctx")
+        tool("tpm2_create -Q -C primary.ctx -G ecc -u key.pub -r key.priv")
+        tool("tpm2_load -Q -C primary.ctx -u key.pub -r key.priv -c key.ctx")
+        with open(os.path.join(self.dir, "message"), "wb") as file:
+            file.write(b"message")
+        tool("tpm2_sign -Q -c key.ctx -g sha256 -o signature message")
+        tool("tpm2_verifysignature -Q -c key.ctx -g sha256 -s signature -m message")
+        tool("tpm2_nvdefine -Q 0x1500001 -s 8 -a ownerread|ownerwrite")
+        tool("tpm2_nvwrite -Q 0x1500001 -C o -i -", b"12345678")
+        self.assertEqual(tool("tpm2_nvread 0x1500001 -C o -s 8"), b"12345678")
+        tool("tpm2_nvundefine -Q 0x1500001 -C o")
+
+    def policy_flow(self):
+        """One policy session over several tools: it is saved by each and loaded by the next."""
+        tool = self.run_tool
+        tool("tpm2_startauthsession -S trial.ctx")
+        tool("tpm2_policypassword -Q -S trial.ctx -L policy")
+        tool("tpm2_flushcontext trial.ctx")
+        tool("tpm2_create -Q -C primary.ctx -G ecc -u p.pub -r p.priv -L policy -p secret")
+        tool("tpm2_load -Q -C primary.ctx -u p.pub -r p.priv -c p.ctx")
+        tool("tpm2_startauthsession --policy-session -S session.ctx")
+        tool("tpm2_policypassword -Q -S session.ctx")
+        tool("tpm2_policyrestart -Q -S session.ctx")
+        tool("tpm2_policypassword -Q -S session.ctx")
+        tool("tpm2_sign -Q -c p.ctx -p session:session.ctx+secret -g sha256 -o signature2 message")
+        tool("tpm2_flushcontext session.ctx")
+
+    def test_both(self):
+        for name, tcti in self.tctis().items():
+            with self.subTest(name):
+                self.current = tcti
+                self.flow()
+                self.policy_flow()
+                self.assertEqual(self.run_tool("tpm2_getcap handles-transient"), b"")
+                self.assertEqual(self.run_tool("tpm2_getcap handles-loaded-session"), b"")
+
+    def test_across(self):
+        """What one front end has saved the other can load."""
+        tctis = self.tctis()
+        self.current = tctis["socket"]
+        self.run_tool("tpm2_createprimary -Q -C o -G ecc -c primary.ctx")
+        self.run_tool("tpm2_startauthsession --policy-session -S session.ctx")
+        self.current = tctis["tabrmd"]
+        self.run_tool("tpm2_readpublic -Q -c primary.ctx")
+        self.run_tool("tpm2_policypassword -Q -S session.ctx")
+        self.run_tool("tpm2_flushcontext session.ctx")
+
+
+class Tabrmd(ClientsCase):
+    config = "[Broker]\nMaxConnections=4\n"
+
+    def call(self, method, signature=None, *args):
+        parameters = GLib.Variant(signature, args) if signature else None
+        return self.connection.call_with_unix_fd_list_sync(NAME, PATH, INTERFACE, method, parameters, None,
+                                                           Gio.DBusCallFlags.NONE, 10000, None, None)
+
+    def create(self):
+        reply, fds = self.call("CreateConnection")
+        self.assertEqual(reply.get_type_string(), "(t)")
+        self.assertEqual(fds.get_length(), 1)
+
+        return reply.unpack()[0], tpm_client.Client(socket.socket(fileno=fds.get(0)))
+
+    def refused(self, *call):
+        with self.assertRaises(GLib.Error) as caught:
+            self.call(*call)
+        return Gio.DBusError.get_remote_error(caught.exception)
+
+    def test_connection(self):
+        identity, client = self.create()
+        self.assertNotEqual(identity, 0)
+        with client:
+            client.sign(client.create_primary())
+
+    def test_errors(self):
+        identity, client = self.create()
+        with client:
+            self.assertEqual(self.refused("SetLocality", "(ty)", identity, 1), NAME + ".Error.NotImplemented")
+            self.assertEqual(self.refused("SetLocality", "(ty)", identity ^ 1, 1), NAME + ".Error.NotPermitted")
+            self.assertEqual(self.refused("Cancel", "(t)", identity ^ 1), NAME + ".Error.NotPermitted")
+            self.assertEqual(self.call("Cancel", "(t)", identity)[0].unpack(), (0,))
+
+    def test_too_many(self):
+        clients = [self.create()[1] for _ in range(4)]
+        self.assertEqual(self.refused("CreateConnection"), NAME + ".Error.General")
+        for client in clients:
+            with client:
+                self.assertEqual(client.ask(tpm_client.get_random())[0], 0)
+
+    def test_other_process(self):
+        """An id is good for the process that has it, and for no other."""
+        identity, client = self.create()
+        with client:
+            done = subprocess.run(
+                ["gdbus", "call", "--address", self.bus.address, "--dest", NAME, "--object-path", PATH,
+                 "--method", INTERFACE + ".Cancel", str(identity)], capture_output=True, text=True, check=False)
+        self.assertIn("NotPermitted", done.stderr)
+
+    def test_cancel_queued(self):
+        busy_id, busy = self.create()
+        waiting_id, waiting = self.create()
+        with busy, waiting:
+            self.tpm.process.send_signal(signal.SIGSTOP)
+            try:
+                busy.send(tpm_client.get_random())
+                # two rounds of the broker's loop: by then it is in the chip
+                for _ in range(2):
+                    waiting.control(tpm_client.CONTROL_GET_ID)
+                self.assertEqual(self.refused("Cancel", "(t)", busy_id), NAME + ".Error.NotImplemented")
+                waiting.send(tpm_client.get_random())
+                self.assertEqual(self.call("Cancel", "(t)", waiting_id)[0].unpack(), (0,))
+                self.assertEqual(waiting.receive()[0], 0x909)
+            finally:
+                self.tpm.process.send_signal(signal.SIGCONT)
+            self.assertEqual(busy.receive()[0], 0)
+
+
+class TabrmdLocality(ClientsCase):
+    tcti = "swtpm"
+
+    def test_set_locality(self):
+        fds = Tabrmd.call(self, "CreateConnection")
+        identity = fds[0].unpack()[0]
+        self.assertEqual(Tabrmd.call(self, "SetLocality", "(ty)", identity, 2)[0].unpack(), (0,))
+
+
+if __name__ == "__main__":
+    if not swtpm.available() or not private_bus.available() or shutil.which("tpm2_sign") is None:
+        sys.exit(77)
+    unittest.main()
