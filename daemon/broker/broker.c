@@ -199,7 +199,7 @@ take_message (Broker *broker, Message *message)
 static void
 on_wake (LoopWatch *watch, guint32 events)
 {
-  Broker *broker = (Broker *)((char *)watch - G_STRUCT_OFFSET (Broker, wake));
+  Broker *broker = (Broker *)(gpointer)((char *)watch - G_STRUCT_OFFSET (Broker, wake));
   Message *message;
   guint64 count;
 

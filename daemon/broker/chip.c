@@ -25,7 +25,7 @@ struct _Chip
 static void
 on_event (LoopWatch *watch, guint32 events)
 {
-  Chip *chip = (Chip *)((char *)watch - G_STRUCT_OFFSET (Chip, event));
+  Chip *chip = (Chip *)(gpointer)((char *)watch - G_STRUCT_OFFSET (Chip, event));
 
   if (chip_link_poll (chip->link))
     chip->answered = TRUE;
@@ -34,7 +34,7 @@ on_event (LoopWatch *watch, guint32 events)
 static void
 on_poll (LoopWatch *watch, guint32 events)
 {
-  Chip *chip = (Chip *)((char *)watch - G_STRUCT_OFFSET (Chip, poll));
+  Chip *chip = (Chip *)(gpointer)((char *)watch - G_STRUCT_OFFSET (Chip, poll));
 
   chip->answered = TRUE;
   if (!chip->busy && (events & (EPOLLHUP | EPOLLERR)) != 0)

@@ -188,7 +188,8 @@ write_rest (Connection *connection)
 static void
 on_ready (LoopWatch *watch, guint32 events)
 {
-  Connection *connection = (Connection *)((char *)watch - G_STRUCT_OFFSET (Connection, watch));
+  Connection *connection =
+      (Connection *)(gpointer)((char *)watch - G_STRUCT_OFFSET (Connection, watch));
 
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
     connection->readable = TRUE;
