@@ -14,7 +14,8 @@ G_BEGIN_DECLS
  * Changed signal or until the sender leaves.
  *
  * The gate is the first to refuse, too: a sender that has GATE_MAX_CALLS calls under way (asked of polkit or at work)
- * gets GGTPM_ERROR_BUSY at once for the next, and arguments of more than GATE_MAX_BYTES are not kept while polkit thinks.
+ * gets GGTPM_ERROR_BUSY at once for the next, and arguments of more than GATE_MAX_BYTES are not kept while polkit
+ * thinks.
  *
  * The gate stands in the skeleton's own vtable: gate_new_skeleton() makes an instance of a subclass of the generated
  * skeleton whose method calls pass it first, so an object that is exported cannot be without it.

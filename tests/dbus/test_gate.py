@@ -252,7 +252,7 @@ class FakedPolkit(GateCase):
     def test_nothing_large_is_kept(self):
         self.say(None)
         with self.assertRaises(bus.Error) as caught:
-            self.connect().call(self.key, 'org.ggtpm1.Key', 'Sign', '(aya{sv})', b'x' * 1024 * 1024, {})
+            self.connect().call(self.key, 'org.ggtpm1.Key', 'InstallCertificate', '(sa{sv})', 'x' * 1024 * 1024, {})
         self.assertEqual(caught.exception.name, 'org.ggtpm1.Error.InvalidArgs')
         self.assertEqual(self.polkit.asked, [])
 
