@@ -23,20 +23,38 @@ eviction_free (Eviction *eviction)
 void
 eviction_touch (Eviction *eviction, EvictionEntry *entry)
 {
-  entry->last_use = ++eviction->now;
-  entry->n_uses++;
+  guint64 now = ++eviction->now;
+  guint64 gap = now - entry->last_use;
+
+  if (entry->last_use != 0)
+    entry->interval = entry->interval == 0 ? gap : (entry->interval + gap + 1) / 2;
+  entry->last_use = now;
+}
+
+/* How long it is likely to lie unused. */
+static guint64
+get_distance (const Eviction *eviction, const EvictionEntry *entry)
+{
+  guint64 elapsed = eviction->now - entry->last_use;
+
+  return entry->interval == 0 ? G_MAXUINT64 : MAX (entry->interval, elapsed);
 }
 
 guint
-eviction_choose (Eviction *eviction,
-                 EvictionEntry *const *candidates,
-                 const guint *costs,
-                 guint n_candidates)
+eviction_choose (const Eviction *eviction, EvictionEntry *const *candidates, guint n_candidates)
 {
-  guint oldest = 0;
+  guint best = 0;
+  guint64 best_distance = get_distance (eviction, candidates[0]);
 
   for (guint i = 1; i < n_candidates; i++)
-    if (candidates[i]->last_use < candidates[oldest]->last_use)
-      oldest = i;
-  return oldest;
+    {
+      guint64 distance = get_distance (eviction, candidates[i]);
+
+      if (distance < best_distance ||
+          (distance == best_distance && candidates[i]->last_use < candidates[best]->last_use))
+        continue;
+      best = i;
+      best_distance = distance;
+    }
+  return best;
 }

@@ -286,7 +286,6 @@ static gboolean
 evict_object (Slots *slots)
 {
   g_autofree EvictionEntry **entries = g_new (EvictionEntry *, slots->loaded->len + 1);
-  g_autofree guint *costs = g_new (guint, slots->loaded->len + 1);
   g_autoptr (GPtrArray) candidates = g_ptr_array_new ();
 
   for (guint i = 0; i < slots->loaded->len; i++)
@@ -298,19 +297,17 @@ evict_object (Slots *slots)
       if (object->owner == NULL || object->pin == slots->command_number)
         continue;
       entries[candidates->len] = &object->use;
-      costs[candidates->len] = object->context != NULL ? 1 : 2;
       g_ptr_array_add (candidates, object);
     }
   while (candidates->len > 0 && !slots->lost)
     {
-      guint i = eviction_choose (slots->object_eviction, entries, costs, candidates->len);
+      guint i = eviction_choose (slots->object_eviction, entries, candidates->len);
 
       if (put_out_object (slots, g_ptr_array_index (candidates, i)) == TSS2_RC_SUCCESS)
         return TRUE;
       /* This one the chip will not save: try another. */
       g_ptr_array_remove_index_fast (candidates, i);
       entries[i] = entries[candidates->len];
-      costs[i] = costs[candidates->len];
     }
   return FALSE;
 }
@@ -395,7 +392,6 @@ evict_session (Slots *slots)
 {
   g_autoptr (GPtrArray) sessions = session_table_list (slots->sessions);
   g_autofree EvictionEntry **entries = g_new (EvictionEntry *, sessions->len + 1);
-  g_autofree guint *costs = g_new (guint, sessions->len + 1);
   guint n = 0;
 
   if (session_table_first_dead (slots->sessions) != NULL)
@@ -407,14 +403,13 @@ evict_session (Slots *slots)
       if (!session->loaded || session->pin == slots->command_number)
         continue;
       entries[n] = &session->use;
-      costs[n] = 1;
       sessions->pdata[n++] = session;
     }
   if (n == 0 || slots->lost)
     return FALSE;
   return slots_save_session (
              slots, g_ptr_array_index (sessions, eviction_choose (slots->session_eviction, entries,
-                                                                  costs, n))) == TSS2_RC_SUCCESS;
+                                                                  n))) == TSS2_RC_SUCCESS;
 }
 
 /* Room */
