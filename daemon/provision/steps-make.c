@@ -216,9 +216,12 @@ fill_change (Steps *self, StoreChange *change, GError **error)
                                 self->cancellable, error)))
     return FALSE;
   spki = make_key (self, helper, id, error);
+  if (spki == NULL || !tokens_settle_pss (change, helper, self->plan->token, self->pin, id, spki,
+                                          self->cancellable, error))
+    return FALSE;
   /* The helper ends here: its database is whole after that. */
-  return spki != NULL && tokens_settle_pss (change, helper, self->plan->token, self->pin, id, spki,
-                                            self->cancellable, error);
+  self->listing = helper_jobs_list (helper, self->cancellable, error);
+  return self->listing != NULL;
 }
 
 /* A PIN that was given for a token of others has proved itself by now, and consumers need it. */
@@ -228,6 +231,15 @@ keep_given_pin (Steps *self, GError **error)
   if (self->token == NULL || self->token->pin_stored)
     return TRUE;
   return store_save_pin (self->store, self->plan->token, STORE_PIN_USER, self->pin, error);
+}
+
+static gboolean
+commit (Steps *self, StoreChange *change, GError **error)
+{
+  if (!store_change_commit (change, error))
+    return FALSE;
+  tokens_remember (self->tokens, change, self->listing);
+  return TRUE;
 }
 
 gboolean
@@ -242,7 +254,7 @@ steps_make_missing (Steps *self, GError **error)
          /* The CSR first: a key in the store whose CSR is lost would need another signature. */
          save_journal (self, error) &&
          steps_begin (self, "putting the token store in its place", 0.95, error) &&
-         store_change_commit (change, error) && steps_finish_journal (self, error);
+         commit (self, change, error) && steps_finish_journal (self, error);
 }
 
 gboolean

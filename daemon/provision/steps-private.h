@@ -31,8 +31,9 @@ typedef struct
   gboolean announced;  /* @entry is on disk as it is */
   gboolean was_ready;  /* @entry was, when the run began */
 
-  TokenInfo *token; /* what is there; NULL: no such token */
-  TokenKey *key;    /* in @token; NULL: no such key */
+  TokenInfo *token;     /* what is there; NULL: no such token */
+  TokenKey *key;        /* in @token; NULL: no such key */
+  json_object *listing; /* of the store as it will be */
   Secret *pin;
   Secret *so_pin;
 } Steps;

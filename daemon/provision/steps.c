@@ -17,6 +17,7 @@ steps_clear (Steps *self)
   g_free (self->subject);
   journal_free (self->journal);
   token_info_free (self->token);
+  g_clear_pointer (&self->listing, json_object_put);
   secret_free (self->pin);
   secret_free (self->so_pin);
 }

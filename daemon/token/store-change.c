@@ -24,7 +24,8 @@ struct _StoreChange
   Store *store;
   char *dir;
   char *database;
-  char *stamp; /* of the original when it was copied */
+  char *stamp;           /* of the original when it was copied */
+  char *committed_stamp; /* of the copy; a rename leaves it as it is */
 };
 
 /* ---- the staging directory ---- */
@@ -100,6 +101,7 @@ store_change_free (StoreChange *self)
   g_free (self->dir);
   g_free (self->database);
   g_free (self->stamp);
+  g_free (self->committed_stamp);
   g_free (self);
 }
 
@@ -195,6 +197,7 @@ lock_original (StoreChange *self, GError **error)
 gboolean
 store_change_commit (StoreChange *self, GError **error)
 {
+  g_autofree char *stamp = NULL;
   g_autoptr (GError) local_error = NULL;
   g_autoptr (sqlite3) lock = NULL;
 
@@ -206,12 +209,20 @@ store_change_commit (StoreChange *self, GError **error)
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
+  stamp = store_make_stamp (self->database);
   if (rename (self->database, self->store->database) < 0)
     return store_set_errno ("cannot put in place", self->store->database, error);
+  self->committed_stamp = g_steal_pointer (&stamp);
   if (atomic_file_sync_dir (self->store->dir, &local_error))
     return TRUE;
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE,
                "%s is changed, but may not be on the disk: %s", self->store->database,
                local_error->message);
   return FALSE;
+}
+
+const char *
+store_change_get_stamp (StoreChange *self)
+{
+  return self->committed_stamp;
 }

@@ -23,6 +23,9 @@ struct _Store
 /* FALSE and GGTPM_ERROR_STORE: `WHAT PATH: errno's text`. */
 gboolean store_set_errno (const char *what, const char *path, GError **error);
 
+/* What store_get_stamp() says of a database at @path. */
+char *store_make_stamp (const char *path);
+
 /* Removes a directory of ours with all that is in it; one that does not exist is fine. */
 gboolean store_remove_tree (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -175,15 +175,21 @@ store_get_group (Store *self)
 }
 
 char *
-store_get_stamp (Store *self)
+store_make_stamp (const char *path)
 {
   struct stat status;
 
-  if (stat (self->database, &status) < 0)
+  if (stat (path, &status) < 0)
     return g_strdup ("none");
   return g_strdup_printf ("%" G_GUINT64_FORMAT "-%" G_GINT64_FORMAT ".%09ld-%" G_GINT64_FORMAT,
                           (guint64)status.st_ino, (gint64)status.st_mtim.tv_sec,
                           status.st_mtim.tv_nsec, (gint64)status.st_size);
+}
+
+char *
+store_get_stamp (Store *self)
+{
+  return store_make_stamp (self->database);
 }
 
 /* ---- PIN files ---- */

@@ -102,5 +102,7 @@ gboolean store_change_set_pss_sigs_good (StoreChange *change,
  * permissions, integrity check, fsync, rename, fsync.
  */
 gboolean store_change_commit (StoreChange *change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* store_get_stamp()'s of what was put in place, whatever others have done to it since; NULL before the commit. */
+const char *store_change_get_stamp (StoreChange *change);
 
 G_END_DECLS

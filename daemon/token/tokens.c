@@ -27,6 +27,8 @@ struct _Tokens
   HelperClient *signer; /* warm, on the store itself */
   char *signer_stamp;   /* of the database that it has read */
   GPtrArray *infos;     /* what it has read; NULL: not asked yet */
+  json_object *listing; /* of a helper, whose helper_jobs_list() it is; NULL: none yet */
+  char *listing_stamp;  /* of the database that it is of */
   /* Token whose stored PIN the signer has accepted, and when it was last used; NULL: none */
   char *logged_in;
   gint64 last_used;
@@ -105,6 +107,8 @@ tokens_free (Tokens *self)
   if (self == NULL)
     return;
   drop_signer (self);
+  g_clear_pointer (&self->listing, json_object_put);
+  g_free (self->listing_stamp);
   store_free (self->store);
   g_free (self);
 }
@@ -134,17 +138,50 @@ get_signer (Tokens *self, GError **error)
 
 /* ---- listing ---- */
 
+static void
+set_listing (Tokens *self, json_object *listing, const char *stamp)
+{
+  g_clear_pointer (&self->listing, json_object_put);
+  g_free (self->listing_stamp);
+  self->listing = json_object_get (listing);
+  self->listing_stamp = g_strdup (stamp);
+}
+
+void
+tokens_remember (Tokens *self, StoreChange *change, json_object *listing)
+{
+  const char *stamp = store_change_get_stamp (change);
+
+  if (listing != NULL && stamp != NULL)
+    set_listing (self, listing, stamp);
+}
+
+/* So that self->listing is of the database as it is. */
+static gboolean
+refresh_listing (Tokens *self, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *stamp = store_get_stamp (self->store);
+  g_autoptr (json_object) listing = NULL;
+  HelperClient *signer;
+
+  if (self->listing != NULL && strcmp (stamp, self->listing_stamp) == 0)
+    return TRUE;
+  signer = get_signer (self, error);
+  listing = signer != NULL ? helper_jobs_list (signer, cancellable, error) : NULL;
+  if (listing == NULL)
+    return FALSE;
+  set_listing (self, listing, self->signer_stamp);
+  return TRUE;
+}
+
 GPtrArray *
 tokens_list (Tokens *self, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (json_object) tokens = NULL;
-  HelperClient *signer;
-
   if (!store_exists (self->store))
     return g_ptr_array_new_with_free_func ((GDestroyNotify)token_info_free);
-  signer = get_signer (self, error);
-  tokens = signer != NULL ? helper_jobs_list (signer, cancellable, error) : NULL;
-  return tokens != NULL ? token_info_parse_list (tokens, self->store, error) : NULL;
+  return refresh_listing (self, cancellable, error)
+             ? token_info_parse_list (self->listing, self->store, error)
+             : NULL;
 }
 
 static gboolean
@@ -287,9 +324,12 @@ writer_new (Tokens *self, GError **error)
 static gboolean
 writer_commit (Writer *writer, Tokens *self, GError **error)
 {
+  g_autoptr (json_object) listing = helper_jobs_list (writer->client, NULL, NULL);
+
   g_clear_pointer (&writer->client, helper_client_free);
   if (!store_change_commit (writer->change, error))
     return FALSE;
+  tokens_remember (self, writer->change, listing);
   drop_signer (self);
   return TRUE;
 }

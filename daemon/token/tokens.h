@@ -31,6 +31,12 @@ Store *tokens_get_store (Tokens *tokens);
 GPtrArray *
 tokens_list (Tokens *tokens, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * After the commit of @change: what the helper that made it has listed at its end (helper_jobs_list()) is what
+ * tokens_list() says, without another start of the helper, until the database changes. @listing: NULL: nothing
+ */
+void tokens_remember (Tokens *tokens, StoreChange *change, json_object *listing);
+
 /* Errors: GGTPM_ERROR_NOT_FOUND. */
 TokenInfo *tokens_find (Tokens *tokens,
                         const char *token,

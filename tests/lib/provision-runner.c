@@ -3,8 +3,8 @@
 
 /*
  * The provisioning of the daemon as a program, without a bus: broker, token lane and helper are the real ones. For
- * tests that kill it. Prints `step: TEXT` as it goes, then `changed: 0|1`, `uri: URI` and the CSR, or
- * `error: NICK: TEXT` (exit code 1).
+ * tests that kill it. Prints `step: TEXT` as it goes, then `token: ...` and `key: ...` for what there is,
+ * `changed: 0|1`, `uri: URI` and the CSR, or `error: NICK: TEXT` (exit code 1).
  *
  *   provision-runner CONFIG [--token T] [--key K] [--algorithm A] [--subject S] [--complete]
  *                    [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP]
@@ -55,13 +55,39 @@ on_progress (const char *step, double progress, gpointer user_data)
     g_cancellable_cancel (runner->cancellable);
 }
 
+/* What the daemon would show after the job. */
+static gboolean
+print_tokens (Tokens *tokens, GError **error)
+{
+  g_autoptr (GPtrArray) infos = tokens_list (tokens, NULL, error);
+
+  for (guint i = 0; infos != NULL && i < infos->len; i++)
+    {
+      const TokenInfo *info = g_ptr_array_index (infos, i);
+
+      printf ("token: %s|%" G_GUINT64_FORMAT "|%s|%s|%s|%d\n", info->label, info->slot,
+              info->manufacturer, info->model, info->serial, info->pin_stored);
+      for (guint k = 0; k < info->keys->len; k++)
+        {
+          const TokenKey *key = g_ptr_array_index (info->keys, k);
+          g_autofree char *spki = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, key->spki);
+
+          printf ("key: %s|%s|%s|%s\n", key->label, key->algorithm, spki, key->uri);
+        }
+    }
+  return infos != NULL;
+}
+
 static gpointer
 op_provision (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error)
 {
   Runner *runner = args;
+  g_autoptr (StepsResult) result = steps_run (runner->tokens, tpm, runner->config, runner->plan,
+                                              on_progress, runner, cancellable, error);
 
-  return steps_run (runner->tokens, tpm, runner->config, runner->plan, on_progress, runner,
-                    cancellable, error);
+  if (result == NULL || !print_tokens (runner->tokens, error))
+    return NULL;
+  return g_steal_pointer (&result);
 }
 
 static void

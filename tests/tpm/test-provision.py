@@ -55,6 +55,7 @@ class Result:
         self.uri = uri and uri.group(1)
         csr = re.search(r"-----BEGIN CERTIFICATE REQUEST-----.*-----END CERTIFICATE REQUEST-----\n", output, re.S)
         self.csr = csr and csr.group(0)
+        self.listing = re.findall(r"^(?:token|key): .*$", output, re.M)
         error = re.search(r"^error: (\S+): (.*)$", output, re.M)
         self.error = error and error.group(1)
         self.message = error and error.group(2)
@@ -256,6 +257,9 @@ class Whole(Case):
             self.assert_ok(second)
             self.assertIs(second.changed, False)
             self.assertEqual((second.csr, second.uri), (first.csr, first.uri))
+            # the first list is what the helper that made it all remembers, the second what a new one reads
+            self.assertEqual(len(first.listing), 2)
+            self.assertEqual(second.listing, first.listing)
             self.assertEqual(device.snapshot(), before)
             made = {CHANGING[code]: device.tpm.count(code) - count for code, count in counts.items()}
             self.assertEqual({name: n for name, n in made.items() if n != 0}, {})
