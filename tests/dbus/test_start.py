@@ -5,6 +5,7 @@
 """How the daemon starts, lives with a chip that is missing, hangs or talks nonsense, and stops."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ PROVISIONING = 'org.ggtpm1.Provisioning'
 TABRMD = 'com.intel.tss2.Tabrmd'
 
 EXIT_OK = 0
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_BUS_LOST = 69
 NAME_WAIT_S = 10
@@ -255,6 +257,21 @@ class Process(Case):
                 self.assertEqual(daemon.wait_end(), EXIT_USAGE)
                 for word in words:
                     self.assertIn(word, daemon.read_log())
+
+    def test_nowhere_to_write(self):
+        for option in ('--state-dir', '--runtime-dir'):
+            with self.subTest(option):
+                daemon = self.start(option + '=/proc/nowhere', wait=False)
+                self.assertEqual(daemon.wait_end(), EXIT_FAILED)
+                self.assertIn('/proc/nowhere', daemon.read_log())
+        daemon = self.start(wait=False)
+        daemon.kill()
+        shutil.rmtree(daemon.state_dir)
+        with open(daemon.state_dir, 'wb'):
+            pass
+        daemon.start(wait=False)
+        self.assertEqual(daemon.wait_end(), EXIT_FAILED)
+        self.assertIn(daemon.state_dir, daemon.read_log())
 
     def test_version(self):
         daemon = self.start('--version', wait=False)
