@@ -276,19 +276,27 @@ class Behaviour(BrokerCase):
     def test_cancel_queued(self):
         self.start()
         busy, waiting = self.connect(), self.connect()
+        busy_identity = busy.control(tpm_client.CONTROL_GET_ID)[1]
         code, identity = waiting.control(tpm_client.CONTROL_GET_ID)
         self.assertEqual((code, len(identity)), (0, 16))
         self.tpm.process.send_signal(signal.SIGSTOP)
-        busy.send(tpm_client.get_random())
-        waiting.send(tpm_client.get_random())
-        with self.broker.connect() as third:
-            # of one that is in the chip: this TCTI cannot
-            own = third.control(tpm_client.CONTROL_GET_ID)[1]
-            self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, own)[0], 0)
-            self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, bytes(16))[0], NOT_PERMITTED)
-            self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, identity)[0], 0)
-        self.assertEqual(waiting.receive()[0], 0x909)
-        self.tpm.process.send_signal(signal.SIGCONT)
+        try:
+            busy.send(tpm_client.get_random())
+            with self.broker.connect() as third:
+                # two rounds of the broker's loop: by then it is in the chip
+                for _ in range(2):
+                    own = third.control(tpm_client.CONTROL_GET_ID)[1]
+                waiting.send(tpm_client.get_random())
+                for _ in range(2):
+                    third.control(tpm_client.CONTROL_GET_ID)
+                self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, own)[0], 0)
+                self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, bytes(16))[0], NOT_PERMITTED)
+                self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, identity)[0], 0)
+                # of one that is in the chip: this TCTI cannot
+                self.assertEqual(third.control(tpm_client.CONTROL_CANCEL, busy_identity)[0], 0xb0002)
+            self.assertEqual(waiting.receive()[0], 0x909)
+        finally:
+            self.tpm.process.send_signal(signal.SIGCONT)
         self.assertEqual(busy.receive()[0], 0)
         self.assertEqual(waiting.ask(tpm_client.get_random())[0], 0)
 
