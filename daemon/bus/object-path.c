@@ -3,29 +3,13 @@
 
 #include "object-path.h"
 
+#include "common/label.h"
 #include "dbus/names.h"
-
-char *
-object_path_encode (const char *text)
-{
-  GString *encoded = g_string_new (NULL);
-
-  if (*text == '\0')
-    g_string_append_c (encoded, '_');
-  for (const char *c = text; *c != '\0'; c++)
-    {
-      if (g_ascii_isalpha (*c) || (g_ascii_isdigit (*c) && c != text))
-        g_string_append_c (encoded, *c);
-      else
-        g_string_append_printf (encoded, "_%02x", (guint8)*c);
-    }
-  return g_string_free (encoded, FALSE);
-}
 
 char *
 object_path_for_token (const char *label)
 {
-  g_autofree char *encoded = object_path_encode (label);
+  g_autofree char *encoded = label_encode (label);
 
   return g_strconcat (GGTPM_TOKEN_PATH "/", encoded, NULL);
 }

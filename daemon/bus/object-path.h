@@ -7,9 +7,6 @@
 
 G_BEGIN_DECLS
 
-/* One element of an object path from any text, as sd_bus_path_encode() makes it. Free with g_free(). */
-char *object_path_encode (const char *text);
-
 /* /org/ggtpm1/token/LABEL, LABEL being encoded. Free with g_free(). */
 char *object_path_for_token (const char *label);
 /* /org/ggtpm1/token/LABEL/key/ID, ID being hexadecimal; `_` for an empty id. Free with g_free(). */

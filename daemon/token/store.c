@@ -5,6 +5,7 @@
 
 #include "build-config.h"
 #include "common/atomic-file.h"
+#include "common/label.h"
 #include "dbus/error.h"
 #include "token/store-database.h"
 #include "token/store-private.h"
@@ -194,24 +195,10 @@ store_get_stamp (Store *self)
 
 /* ---- PIN files ---- */
 
-/* As sd_bus_path_encode(): what is no letter or digit, and a digit in front, becomes _xx. */
-static char *
-encode_label (const char *label)
-{
-  GString *encoded = g_string_new (*label == '\0' ? "_" : NULL);
-
-  for (const char *c = label; *c != '\0'; c++)
-    if (g_ascii_isalpha (*c) || (c > label && g_ascii_isdigit (*c)))
-      g_string_append_c (encoded, *c);
-    else
-      g_string_append_printf (encoded, "_%02x", (guint8)*c);
-  return g_string_free (encoded, FALSE);
-}
-
 char *
 store_get_pin_path (Store *self, const char *token, StorePin kind)
 {
-  g_autofree char *encoded = encode_label (token);
+  g_autofree char *encoded = label_encode (token);
 
   return g_strdup_printf ("%s/%s.%s", self->pins, encoded, kind == STORE_PIN_USER ? "user" : "so");
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "bus/object-path.h"
+#include "common/label.h"
 
 /* What sd_bus_path_encode() of systemd 252 makes of them. */
 static void
@@ -25,7 +26,7 @@ test_encode (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     {
-      g_autofree char *encoded = object_path_encode (rows[i].text);
+      g_autofree char *encoded = label_encode (rows[i].text);
       g_autofree char *path = object_path_for_token (rows[i].text);
 
       g_assert_cmpstr (encoded, ==, rows[i].encoded);
