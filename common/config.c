@@ -15,6 +15,7 @@ typedef enum
   VALUE_UINT,
   VALUE_BOOLEAN,
   VALUE_MODE,
+  VALUE_COMMANDS,
 } ValueType;
 
 /* Every key there is; the documentation of each is in config.h and ggtpmd.conf(5). */
@@ -43,6 +44,11 @@ static const struct
     64 },
   { "Broker", "MaxAbandonedSessions", VALUE_UINT, G_STRUCT_OFFSET (Config, max_abandoned_sessions),
     0, 64 },
+  { "Broker", "MaxObjectsPerUid", VALUE_UINT, G_STRUCT_OFFSET (Config, max_objects_per_uid), 1,
+    65536 },
+  { "Broker", "MaxSessionsPerUid", VALUE_UINT, G_STRUCT_OFFSET (Config, max_sessions_per_uid), 1,
+    64 },
+  { "Broker", "OpenCommands", VALUE_COMMANDS, G_STRUCT_OFFSET (Config, open_commands), 0, 0 },
   { "Broker", "ChipTimeoutSec", VALUE_UINT, G_STRUCT_OFFSET (Config, chip_timeout_s), 1, 3600 },
   { "Token", "Helper", VALUE_STRING, G_STRUCT_OFFSET (Config, token_helper), 0, 0 },
   { "Token", "Pkcs11Module", VALUE_STRING, G_STRUCT_OFFSET (Config, pkcs11_module), 0, 0 },
@@ -50,6 +56,20 @@ static const struct
   { "Provision", "File", VALUE_STRING, G_STRUCT_OFFSET (Config, provision_conf), 0, 0 },
   { "Health", "PollIntervalSec", VALUE_UINT, G_STRUCT_OFFSET (Config, poll_interval_s), 0, 86400 },
   { "Health", "ResetLockout", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, reset_lockout), 0, 0 },
+};
+
+static const struct
+{
+  guint flag;
+  const char *name;
+} open_commands[] = {
+  { CONFIG_OPEN_SHUTDOWN, "Shutdown" },
+  { CONFIG_OPEN_CLEAR, "Clear" },
+  { CONFIG_OPEN_CLEAR_CONTROL, "ClearControl" },
+  { CONFIG_OPEN_HIERARCHY_CONTROL, "HierarchyControl" },
+  { CONFIG_OPEN_PCR_ALLOCATE, "PCR_Allocate" },
+  { CONFIG_OPEN_FIELD_UPGRADE, "FieldUpgrade" },
+  { CONFIG_OPEN_LOCALITY, "Locality" },
 };
 
 static const char *const modes[] = {
@@ -98,6 +118,8 @@ new_with_defaults (void)
   config->max_objects = 28;
   config->max_sessions = 4;
   config->max_abandoned_sessions = 4;
+  config->max_objects_per_uid = 512;
+  config->max_sessions_per_uid = 32;
   config->chip_timeout_s = 300;
   config->poll_interval_s = 60;
   config->reset_lockout = TRUE;
@@ -114,6 +136,43 @@ parse_uint (GKeyFile *file, gsize i, guint *out, GError **error)
       !g_ascii_string_to_unsigned (g_strstrip (text), 10, keys[i].min, keys[i].max, &value, error))
     return FALSE;
   *out = (guint)value;
+  return TRUE;
+}
+
+static gboolean
+find_command (const char *name, guint *out_flag)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (open_commands); i++)
+    if (g_str_equal (open_commands[i].name, name))
+      {
+        *out_flag = open_commands[i].flag;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+static gboolean
+parse_commands (const char *text, guint *out, GError **error)
+{
+  g_auto (GStrv) names = g_strsplit_set (text, " \t", -1);
+  guint flags = 0;
+
+  for (gsize i = 0; names[i] != NULL; i++)
+    {
+      guint flag = 0;
+
+      if (*names[i] != '\0' && !find_command (names[i], &flag))
+        {
+          g_set_error (
+              error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+              "\"%s\" is none of Shutdown, Clear, ClearControl, HierarchyControl, PCR_Allocate, "
+              "FieldUpgrade, Locality",
+              names[i]);
+          return FALSE;
+        }
+      flags |= flag;
+    }
+  *out = flags;
   return TRUE;
 }
 
@@ -141,6 +200,9 @@ parse_value (GKeyFile *file, gsize i, Config *config, GError **error)
     case VALUE_MODE:
       text = g_key_file_get_string (file, keys[i].group, keys[i].key, error);
       return text != NULL && config_mode_from_string (text, field, error);
+    case VALUE_COMMANDS:
+      text = g_key_file_get_string (file, keys[i].group, keys[i].key, error);
+      return text != NULL && parse_commands (text, field, error);
     case VALUE_STRING:
     default:
       text = g_key_file_get_string (file, keys[i].group, keys[i].key, error);

@@ -19,6 +19,18 @@ typedef enum
   CONFIG_MODE_AUTO,
 } ConfigMode;
 
+/* What concerns everybody that uses the chip, and so is for root and the daemon unless it is opened to all. */
+typedef enum
+{
+  CONFIG_OPEN_SHUTDOWN = 1 << 0,
+  CONFIG_OPEN_CLEAR = 1 << 1,
+  CONFIG_OPEN_CLEAR_CONTROL = 1 << 2,
+  CONFIG_OPEN_HIERARCHY_CONTROL = 1 << 3,
+  CONFIG_OPEN_PCR_ALLOCATE = 1 << 4,
+  CONFIG_OPEN_FIELD_UPGRADE = 1 << 5,
+  CONFIG_OPEN_LOCALITY = 1 << 6,
+} ConfigOpenFlags;
+
 typedef struct
 {
   ConfigMode mode;   /* [Daemon] Mode=replace|alongside|auto; default replace */
@@ -42,6 +54,11 @@ typedef struct
   guint max_objects;           /* [Broker] MaxObjectsPerConnection=; default 28 */
   guint max_sessions;          /* [Broker] MaxSessionsPerConnection=; default 4 */
   guint max_abandoned_sessions; /* [Broker] MaxAbandonedSessions=; default 4 */
+  guint
+      max_objects_per_uid; /* [Broker] MaxObjectsPerUid=; root and ourselves exempt; default 512 */
+  guint max_sessions_per_uid; /* [Broker] MaxSessionsPerUid=; as well; default 32 */
+  guint
+      open_commands; /* [Broker] OpenCommands=; ConfigOpenFlags: names, with spaces between; default none */
   guint chip_timeout_s; /* [Broker] ChipTimeoutSec=; longest wait for one answer; default 300 */
 
   guint poll_interval_s; /* [Health] PollIntervalSec=; 0: no polling; default 60 */

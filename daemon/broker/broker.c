@@ -19,7 +19,6 @@
 
 #define BACKOFF_MIN_US (250 * G_TIME_SPAN_MILLISECOND)
 #define BACKOFF_MAX_US (60 * G_TIME_SPAN_SECOND)
-#define AUTO_BUSY_US   (5 * G_TIME_SPAN_SECOND)
 
 /* What /dev/tpmrm0 and tpm2-abrmd give to one connection. */
 #define KERNEL_SPACE_OBJECTS  3
@@ -67,7 +66,6 @@ struct _Broker
   GAsyncQueue *messages;
   GAsyncQueue *reports;
   GSource *report_source;
-  gint mode; /* atomic; ConfigMode */
 
   /* Broker thread */
   Loop *loop;
@@ -82,7 +80,6 @@ struct _Broker
   gboolean tried;   /* the first attempt to open the chip has ended */
   gint64 reopen_at; /* 0: now */
   gint64 backoff;
-  gint64 busy_since; /* 0: not busy at the last attempt */
   gint64 last_command;
   gboolean idle_done; /* nothing more to put out since the last command */
   guint8 response[COMMAND_MAX_SIZE];
@@ -225,36 +222,14 @@ chip_func (gpointer data,
   return chip_transact (((Broker *)data)->chip, command, size, locality, response, out_size);
 }
 
+/* Another resource manager is below. */
 static void
 go_alongside (Broker *broker, const char *tcti)
 {
   gboolean kernel = strstr (tcti, "tpmrm") != NULL;
 
-  g_atomic_int_set (&broker->mode, CONFIG_MODE_ALONGSIDE);
   resource_manager_set_alongside (broker->rm, kernel ? KERNEL_SPACE_OBJECTS : ABRMD_OBJECTS,
                                   kernel ? KERNEL_SPACE_SESSIONS : ABRMD_SESSIONS);
-  chip_set_conf (broker->chip, tcti);
-}
-
-/* Mode=auto: a chip that stays busy has another owner; the kernel's resource manager shares it. */
-static void
-decide_by_busy (Broker *broker, BrokerFault fault, gint64 now)
-{
-  const char *conf = chip_get_conf (broker->chip);
-
-  if (fault != BROKER_FAULT_BUSY)
-    {
-      broker->busy_since = 0;
-      return;
-    }
-  if (broker->busy_since == 0)
-    broker->busy_since = now;
-  broker->backoff = BACKOFF_MIN_US;
-  if (now - broker->busy_since < AUTO_BUSY_US || !g_str_has_prefix (conf, "device:/dev/tpm"))
-    return;
-  g_message ("%s stays busy: working alongside its owner, through /dev/tpmrm0", conf);
-  go_alongside (broker, "device:/dev/tpmrm0");
-  broker->reopen_at = 0;
 }
 
 static void
@@ -270,8 +245,6 @@ chip_failed (Broker *broker)
   directory_set_abilities (broker->directory, FALSE, FALSE);
   report (broker, fault == BROKER_FAULT_PROTOCOL ? BROKER_STATE_FAILED : BROKER_STATE_UNAVAILABLE,
           fault, reason, FALSE);
-  if (g_atomic_int_get (&broker->mode) == CONFIG_MODE_AUTO)
-    decide_by_busy (broker, fault, now);
   chip_close (broker->chip);
 }
 
@@ -292,8 +265,6 @@ chip_opened (Broker *broker)
       chip_failed (broker);
       return;
     }
-  if (g_atomic_int_get (&broker->mode) == CONFIG_MODE_AUTO)
-    g_atomic_int_set (&broker->mode, CONFIG_MODE_REPLACE);
   broker->backoff = 0;
   broker->idle_done = FALSE;
   broker->last_command = g_get_monotonic_time ();
@@ -451,7 +422,10 @@ make_resource_manager (Broker *broker)
   ResourceManagerLimits limits = {
     .max_objects = config->max_objects,
     .max_sessions = config->max_sessions,
+    .max_objects_per_uid = config->max_objects_per_uid,
+    .max_sessions_per_uid = config->max_sessions_per_uid,
     .max_abandoned_sessions = config->max_abandoned_sessions,
+    .open_commands = config->open_commands,
     .reserve_slots = config->reserve_slots,
   };
   SlotsChip chip = { .transact = chip_func, .data = broker };
@@ -463,14 +437,12 @@ Broker *
 broker_new (const Config *config, BrokerStateFunc func, gpointer user_data)
 {
   Broker *broker = g_new0 (Broker, 1);
-  gboolean other_below =
-      g_str_has_prefix (config->tcti, "tabrmd") || strstr (config->tcti, "/dev/tpmrm") != NULL;
 
   broker->config = config;
   broker->func = func;
   broker->user_data = user_data;
-  broker->mode = (gint)config->mode;
-  broker->directory = directory_new (config->max_connections, config->max_connections_per_uid);
+  broker->directory = directory_new (config->max_connections, config->max_connections_per_uid,
+                                     (config->open_commands & CONFIG_OPEN_LOCALITY) != 0);
   broker->messages = g_async_queue_new_full (message_free);
   broker->reports = g_async_queue_new_full (report_free);
   broker->report_source = g_source_new (&report_funcs, sizeof (GSource));
@@ -483,7 +455,7 @@ broker_new (const Config *config, BrokerStateFunc func, gpointer user_data)
   loop_add (broker->loop, &broker->wake, broker->wake_fd, EPOLLIN);
   broker->chip = chip_new (broker->loop, config->tcti, config->chip_timeout_s);
   broker->rm = make_resource_manager (broker);
-  if (config->mode == CONFIG_MODE_ALONGSIDE || (config->mode == CONFIG_MODE_AUTO && other_below))
+  if (config->mode == CONFIG_MODE_ALONGSIDE)
     go_alongside (broker, config->tcti);
   broker->clients = clients_new (broker->loop, broker->directory, broker->rm, broker->chip);
   broker->thread = g_thread_new ("broker", broker_thread, broker);
@@ -506,12 +478,6 @@ broker_free (Broker *broker)
   loop_free (broker->loop);
   directory_free (broker->directory);
   g_free (broker);
-}
-
-ConfigMode
-broker_get_mode (Broker *broker)
-{
-  return (ConfigMode)g_atomic_int_get (&broker->mode);
 }
 
 void

@@ -27,15 +27,12 @@ typedef void (*BrokerStateFunc) (BrokerState state,
                                  gboolean tpm_was_reset,
                                  gpointer user_data);
 
-/* @config: must outlive the broker. Starts the thread, which opens the chip. */
+/* @config: must outlive the broker; its mode is decided (not `auto`). Starts the thread, which opens the chip. */
 Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_data);
 /* Lets the command in the chip end (up to ChipTimeoutSec), sends TPM2_Shutdown(CLEAR) in mode replace, ends the thread.
  * Waits for that: the last thing that main() does. */
 void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
-
-/* CONFIG_MODE_AUTO until it is decided, which is before the state is READY for the first time. Any thread. */
-ConfigMode broker_get_mode (Broker *broker);
 
 /* Until this call only the daemon's own and the token helper's commands are served: health resets the lockout counter
  * before any client's authorisation. Clients that have connected wait. */

@@ -65,19 +65,6 @@ chip_free (Chip *chip)
 }
 
 void
-chip_set_conf (Chip *chip, const char *conf)
-{
-  g_free (chip->conf);
-  chip->conf = g_strdup (conf);
-}
-
-const char *
-chip_get_conf (const Chip *chip)
-{
-  return chip->conf;
-}
-
-void
 chip_close (Chip *chip)
 {
   loop_remove (chip->loop, &chip->event);

@@ -30,9 +30,6 @@ Chip *chip_new (Loop *loop, const char *conf, guint timeout_s);
 void chip_free (Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Chip, chip_free)
 
-void chip_set_conf (Chip *chip, const char *conf);
-const char *chip_get_conf (const Chip *chip);
-
 /* Starts opening; the loop wakes when the status has changed. */
 void chip_open (Chip *chip);
 void chip_close (Chip *chip);

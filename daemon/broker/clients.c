@@ -65,8 +65,9 @@ clients_add (Clients *clients, int fd, DirectoryEntry *entry)
   Connection *connection = connection_new (clients->loop, fd, entry, &connection_funcs, clients);
   gboolean privileged = directory_entry_is_privileged (entry);
 
-  connection_set_user_data (connection, resource_manager_open_space (clients->rm, privileged,
-                                                                     entry->kind != PEER_PUBLIC));
+  connection_set_user_data (connection,
+                            resource_manager_open_space (clients->rm, entry->peer.uid, privileged,
+                                                         entry->kind != PEER_PUBLIC));
   g_ptr_array_add (clients->connections, connection);
 }
 

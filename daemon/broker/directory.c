@@ -13,12 +13,13 @@ struct _Directory
   guint n_public;
   guint max_connections;
   guint max_per_uid;
+  gboolean open_locality;
   gint can_cancel; /* atomic */
   gint can_set_locality;
 };
 
 Directory *
-directory_new (guint max_connections, guint max_per_uid)
+directory_new (guint max_connections, guint max_per_uid, gboolean open_locality)
 {
   Directory *directory = g_new0 (Directory, 1);
 
@@ -28,6 +29,7 @@ directory_new (guint max_connections, guint max_per_uid)
   directory->per_uid = g_hash_table_new (NULL, NULL);
   directory->max_connections = max_connections;
   directory->max_per_uid = max_per_uid;
+  directory->open_locality = open_locality;
   return directory;
 }
 
@@ -169,7 +171,7 @@ directory_can_cancel (Directory *directory)
 TSS2_RC
 directory_check_locality (Directory *directory, const DirectoryEntry *entry, guint8 locality)
 {
-  if (locality > 0 && !directory_entry_is_privileged (entry))
+  if (locality > 0 && !directory->open_locality && !directory_entry_is_privileged (entry))
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
   if (!g_atomic_int_get (&directory->can_set_locality))
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;

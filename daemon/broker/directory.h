@@ -38,7 +38,8 @@ typedef struct
   gint locality; /* atomic; of the commands to come */
 } DirectoryEntry;
 
-Directory *directory_new (guint max_connections, guint max_per_uid);
+/* @open_locality: everybody may set localities above 0. */
+Directory *directory_new (guint max_connections, guint max_per_uid, gboolean open_locality);
 void directory_free (Directory *directory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, directory_free)
 

@@ -26,6 +26,7 @@ struct _ResourceManager
 struct _Space
 {
   HandleMap *objects;
+  uid_t uid;
   gboolean privileged;
   gboolean unlimited;
 };

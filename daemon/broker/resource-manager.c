@@ -76,11 +76,15 @@ resource_manager_take_was_reset (ResourceManager *rm)
 /* Spaces */
 
 Space *
-resource_manager_open_space (ResourceManager *rm, gboolean privileged, gboolean unlimited)
+resource_manager_open_space (ResourceManager *rm,
+                             uid_t uid,
+                             gboolean privileged,
+                             gboolean unlimited)
 {
   Space *space = g_new0 (Space, 1);
 
   space->objects = handle_map_new ();
+  space->uid = uid;
   space->privileged = privileged;
   space->unlimited = unlimited;
   g_ptr_array_add (rm->spaces, space);
@@ -123,17 +127,63 @@ resource_manager_close_space (ResourceManager *rm, Space *space)
   g_free (space);
 }
 
+/* Root's connections have a quota each, and none together. */
+static gboolean
+has_user_quota (const Space *space, guint max)
+{
+  return max != 0 && space->uid != 0;
+}
+
+static guint
+count_user_objects (const ResourceManager *rm, uid_t uid)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < rm->spaces->len; i++)
+    {
+      const Space *space = g_ptr_array_index (rm->spaces, i);
+
+      if (space->uid == uid && !space->unlimited)
+        n += handle_map_size (space->objects);
+    }
+  return n;
+}
+
+static guint
+count_user_sessions (const ResourceManager *rm, uid_t uid)
+{
+  g_autoptr (GPtrArray) sessions = session_table_list (rm->sessions);
+  guint n = 0;
+
+  for (guint i = 0; i < sessions->len; i++)
+    {
+      const Space *owner = ((const Session *)g_ptr_array_index (sessions, i))->owner;
+
+      n += owner != NULL && owner->uid == uid && !owner->unlimited;
+    }
+  return n;
+}
+
 gboolean
 resource_manager_object_quota (const ResourceManager *rm, const Space *space)
 {
-  return space->unlimited || handle_map_size (space->objects) < rm->limits.max_objects;
+  guint per_user = rm->limits.max_objects_per_uid;
+
+  if (space->unlimited)
+    return TRUE;
+  return handle_map_size (space->objects) < rm->limits.max_objects &&
+         (!has_user_quota (space, per_user) || count_user_objects (rm, space->uid) < per_user);
 }
 
 gboolean
 resource_manager_session_quota (const ResourceManager *rm, const Space *space)
 {
-  return space->unlimited ||
-         session_table_count_owned (rm->sessions, space) < rm->limits.max_sessions;
+  guint per_user = rm->limits.max_sessions_per_uid;
+
+  if (space->unlimited)
+    return TRUE;
+  return session_table_count_owned (rm->sessions, space) < rm->limits.max_sessions &&
+         (!has_user_quota (space, per_user) || count_user_sessions (rm, space->uid) < per_user);
 }
 
 void
@@ -488,7 +538,7 @@ process (ResourceManager *rm,
     return process_without_table (rm, &command, response, out_size);
   if (!known)
     return TPM2_RC_COMMAND_CODE;
-  if (!space->privileged && privilege_is_needed (command.code))
+  if (!space->privileged && privilege_is_needed (command.code, rm->limits.open_commands))
     return RESMGR_RC (TSS2_BASE_RC_NOT_PERMITTED);
   switch (command.code)
     {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <glib.h>
+#include <sys/types.h>
 #include <tss2/tss2_common.h>
 
 #include "slots.h"
@@ -23,7 +24,10 @@ typedef struct
 {
   guint max_objects;            /* of a connection */
   guint max_sessions;           /* of a connection */
+  guint max_objects_per_uid;    /* of a user's connections together; 0: no such limit */
+  guint max_sessions_per_uid;   /* as well */
   guint max_abandoned_sessions; /* in all */
+  guint open_commands;          /* ConfigOpenFlags */
   guint reserve_slots;
   gboolean
       alongside; /* another resource manager is below: no Startup, no Shutdown, hands off what is not ours */
@@ -57,7 +61,10 @@ gboolean resource_manager_take_was_reset (ResourceManager *rm);
  * @privileged: may send what privilege.h keeps from others
  * @unlimited: no quota
  */
-Space *resource_manager_open_space (ResourceManager *rm, gboolean privileged, gboolean unlimited);
+Space *resource_manager_open_space (ResourceManager *rm,
+                                    uid_t uid,
+                                    gboolean privileged,
+                                    gboolean unlimited);
 /* What it has is given up; nothing is sent now: see resource_manager_sweep(). */
 void resource_manager_close_space (ResourceManager *rm, Space *space);
 

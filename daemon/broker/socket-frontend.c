@@ -89,7 +89,7 @@ socket_frontend_listen (Broker *broker, const Config *config, const char *group,
   if (fd < 0)
     return FALSE;
   broker_listen (broker, fd, BROKER_LISTENER_INTERNAL);
-  if (broker_get_mode (broker) == CONFIG_MODE_ALONGSIDE)
+  if (config->mode == CONFIG_MODE_ALONGSIDE)
     return TRUE;
   fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
   if (fd < 0)

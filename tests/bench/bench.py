@@ -86,7 +86,8 @@ class Abrmd:
         self.tpm = stack.enter_context(swtpm.Swtpm())
         self.bus = stack.enter_context(private_bus.PrivateBus())
         program = shutil.which("tpm2-abrmd", path=os.environ["PATH"] + ":/usr/sbin")
-        self.process = subprocess.Popen([program, "--allow-root", "--flush-all", "--session", "--tcti=" + self.tpm.tcti],
+        args = ["--allow-root", "--flush-all", "--session", "--tcti=" + self.tpm.tcti]
+        self.process = subprocess.Popen([program, *args],
                                         env=os.environ | self.bus.env(), stderr=subprocess.DEVNULL)
         stack.callback(self.process.wait)
         stack.callback(self.process.kill)

@@ -111,6 +111,17 @@ class Isolation(BrokerCase):
             self.assertEqual(client.ask(tpm_client.sign(key))[0], REFERENCE_H0)
             self.assertEqual(client.handles(tpm_client.TRANSIENT_FIRST), [])
 
+    def test_open_commands(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        self.start(config="[Broker]\nOpenCommands=Clear Locality\n", tcti=self.tpm.tcti)
+        os.chmod(self.broker.path, 0o666)
+        client = self.stack.enter_context(tpm_client.connect_as(self.broker.path, NOBODY, NOBODY))
+        clear = frame(tpm_client.CC_CLEAR, struct.pack(">I", 0x4000000a) + tpm_client.PASSWORD, tpm_client.ST_SESSIONS)
+        self.assertEqual(client.ask(clear)[0], 0)
+        self.assertEqual(client.control(tpm_client.CONTROL_SET_LOCALITY, b"\1")[0], 0)
+        self.assertEqual(client.ask(frame(tpm_client.CC_SHUTDOWN, b"\0\0"))[0], NOT_PERMITTED)
+
 
 class Defects(BrokerCase):
     """What tpm2-abrmd 3.0.0 does not survive, or does not do right."""

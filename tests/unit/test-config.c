@@ -69,6 +69,7 @@ test_mistakes (void)
     { "[Broker]\nIdleEvict=1\n", "IdleEvict" },
     { "[Brocker]\nIdleEvictMs=1\n", "Brocker" },
     { "[Broker]\nIdleEvictMs=-1\n", "IdleEvictMs" },
+    { "[Broker]\nOpenCommands=Clear Cleer\n", "Cleer" },
     { "[Broker]\nIdleEvictMs=1s\n", "IdleEvictMs" },
     { "[Broker]\nMaxConnections=0\n", "MaxConnections" },
     { "[Daemon]\nMode=Replace\n", "Replace" },

@@ -19,9 +19,13 @@ typedef struct
   gsize size;
 } Fixture;
 
+#define USER 1000
+
 static const ResourceManagerLimits limits = {
   .max_objects = 28,
   .max_sessions = 4,
+  .max_objects_per_uid = 60,
+  .max_sessions_per_uid = 10,
   .max_abandoned_sessions = 4,
 };
 
@@ -60,8 +64,8 @@ make (Fixture *f, guint n_objects, guint n_sessions, guint gap)
   f->rm = resource_manager_new (&limits, &chip);
   g_assert_cmphex (resource_manager_start (f->rm, &was_reset), ==, 0);
   g_assert_true (was_reset);
-  f->a = resource_manager_open_space (f->rm, FALSE, FALSE);
-  f->b = resource_manager_open_space (f->rm, FALSE, FALSE);
+  f->a = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
+  f->b = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
   fake_tpm_reset_counts (f->tpm);
 }
 
@@ -230,6 +234,32 @@ test_quotas (Fixture *f, gconstpointer data)
                    0xb0903);
 }
 
+/* Many connections of one user have no more together than the user may; another user has as much again. */
+static void
+test_user_quotas (Fixture *f, gconstpointer data)
+{
+  Space *other = resource_manager_open_space (f->rm, USER + 1, FALSE, FALSE);
+  Space *spaces[4] = { f->a, f->b };
+  guint n_objects = 0, n_sessions = 0;
+
+  for (guint i = 2; i < G_N_ELEMENTS (spaces); i++)
+    spaces[i] = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
+  for (guint i = 0; i < G_N_ELEMENTS (spaces); i++)
+    {
+      while (send_command (f, spaces[i], fake_tpm_put_create_primary (f->command)) == 0)
+        n_objects++;
+      while (send_command (f, spaces[i], fake_tpm_put_start_session (f->command, TRUE)) == 0)
+        n_sessions++;
+    }
+  g_assert_cmpuint (n_objects, ==, 60);
+  g_assert_cmpuint (n_sessions, ==, 10);
+  create_primary (f, other);
+  start_session (f, other, TRUE);
+  for (guint i = 2; i < G_N_ELEMENTS (spaces); i++)
+    resource_manager_close_space (f->rm, spaces[i]);
+  resource_manager_close_space (f->rm, other);
+}
+
 /* A sequence changes with every use: swapped out and in, it goes on where it was. */
 static void
 test_sequences (Fixture *f, gconstpointer data)
@@ -284,7 +314,7 @@ test_abandoned (Fixture *f, gconstpointer data)
 
   for (guint i = 0; i < 5; i++)
     {
-      Space *space = resource_manager_open_space (f->rm, FALSE, FALSE);
+      Space *space = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
 
       g_ptr_array_add (blobs, save (f, space, start_session (f, space, FALSE)));
       start_session (f, space, FALSE);
@@ -490,7 +520,7 @@ test_reset (Fixture *f, gconstpointer data)
 static void
 test_privileges (Fixture *f, gconstpointer data)
 {
-  Space *root = resource_manager_open_space (f->rm, TRUE, FALSE);
+  Space *root = resource_manager_open_space (f->rm, 0, TRUE, FALSE);
   guint32 keys[5];
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
@@ -640,6 +670,7 @@ main (int argc, char **argv)
   ADD ("more-than-fit", test_more_than_fit, NULL);
   ADD ("isolated", test_isolated, NULL);
   ADD ("quotas", test_quotas, NULL);
+  ADD ("user-quotas", test_user_quotas, NULL);
   ADD ("sequences", test_sequences, NULL);
   ADD ("session-blob", test_session_blob, NULL);
   ADD ("abandoned", test_abandoned, NULL);
