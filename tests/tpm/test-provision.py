@@ -80,9 +80,10 @@ class Device:
         self.tpm.stop()
 
     def write_config(self, helper):
+        # No eviction by the clock: commands are counted here, and a slow machine is to count the same.
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"[Daemon]\nMode=replace\nTcti={self.tpm.tcti}\nStateDirectory={self.state}\n"
-                       f"RuntimeDirectory={self.runtime}\n[Broker]\nTabrmdName=\n"
+                       f"RuntimeDirectory={self.runtime}\n[Broker]\nTabrmdName=\nIdleEvictMs=600000\n"
                        f"[Token]\nHelper={helper}\nTctiModule={TCTI_MODULE}\nPkcs11Module={PKCS11_MODULE}\n")
 
     def start(self, *args, before=(), pass_fds=()):
