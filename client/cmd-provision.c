@@ -46,6 +46,14 @@ call_provision (Client *client,
   call->result =
       progress_wait (client, call->job,
                      "`ggtpmctl status` shows it, `ggtpmctl provision` again completes it", error);
+  if (call->result == NULL && error != NULL &&
+      g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_EXISTS))
+    {
+      g_autofree char *message = g_strdup_printf ("%s (--add)", (*error)->message);
+
+      g_free ((*error)->message);
+      (*error)->message = g_steal_pointer (&message);
+    }
   return call->result != NULL;
 }
 

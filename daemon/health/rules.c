@@ -68,7 +68,7 @@ is_not20 (const HealthFacts *facts, gint64 now)
 static char *
 get_not20_text (const HealthFacts *facts)
 {
-  return g_strdup_printf ("this is not a TPM 2.0: it calls itself `%s`", facts->fixed.family);
+  return g_strdup_printf ("this is not a TPM 2.0: it calls itself '%s'", facts->fixed.family);
 }
 
 static void

@@ -117,7 +117,7 @@ journal_remove_others (Journal *journal, const JournalEntry *entry)
 static gboolean
 set_damaged (GError **error, const char *member)
 {
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "`%s` is missing or of the wrong kind",
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "'%s' is missing or of the wrong kind",
                member);
   return FALSE;
 }

@@ -130,11 +130,10 @@ check_token (Steps *self, GError **error)
 {
   if (self->plan->exclusive && !is_ours (self))
     {
-      g_set_error (
-          error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
-          "a token '%s' exists that was not provisioned here with these options; it was "
-          "not touched. Give another label, or have it completed as it is (exclusive=false)",
-          self->plan->token);
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
+                   "a token '%s' exists that was not provisioned here with these options; it was "
+                   "not touched. Give another label, or have it completed as it is",
+                   self->plan->token);
       return FALSE;
     }
   if (self->key != NULL && !g_str_equal (self->key->algorithm, self->plan->algorithm))
