@@ -152,6 +152,15 @@ end_call (Operation *operation, Outcome *outcome, GError *error)
     operation->answer (operation->skeleton, invocation, outcome->result);
 }
 
+/* A refused authorisation has moved the lockout counter: whoever looks at the health now must see that. */
+static void
+check_health (const Context *context, const GError *error)
+{
+  if (g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED) ||
+      g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_LOCKED_OUT))
+    monitor_check_async (context->monitor, NULL, NULL, NULL);
+}
+
 static void
 run_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -160,6 +169,7 @@ run_done (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
   g_autoptr (Outcome) outcome = worker_run_finish (result, &error);
 
+  check_health (context, error);
   /* also after a failure: it may have got half way */
   if (operation->type->changes_store)
     context->show (context->show_data, outcome != NULL ? g_steal_pointer (&outcome->list) : NULL);

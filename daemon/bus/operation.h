@@ -9,6 +9,7 @@
 #include "bus/jobs.h"
 #include "common/config.h"
 #include "common/secret.h"
+#include "health/monitor.h"
 #include "token/tokens.h"
 #include "tpm/worker.h"
 
@@ -24,6 +25,7 @@ typedef struct
   Jobs *jobs;
   Tokens *tokens; /* in operations only */
   Worker *lane;
+  Monitor *monitor;
   /* On the token lane, after a change: what the objects of tokens will show; NULL where it cannot be listed. */
   gpointer (*list) (const Config *config, Tokens *tokens);
   GDestroyNotify list_free;

@@ -178,6 +178,7 @@ service_new (GDBusConnection *connection,
   service->context.jobs = service->jobs;
   service->context.tokens = tokens;
   service->context.lane = token_lane;
+  service->context.monitor = monitor;
   make_objects (service, monitor);
   g_dbus_object_manager_server_set_connection (service->objects, connection);
   service->wait_id = g_timeout_add_seconds (SERVICE_NAME_WAIT_S, on_waited, service);
