@@ -4,14 +4,12 @@
 #include "cmd.h"
 
 #include "client/files.h"
+#include "client/key-call.h"
 #include "client/objects.h"
 #include "client/output.h"
 #include "client/pin.h"
 #include "client/progress.h"
 #include "dbus/error.h"
-#include "dbus/names.h"
-
-#include <unistd.h>
 
 #define TEXT(value) ((value) != NULL ? (value) : "")
 
@@ -19,45 +17,6 @@
 #define CKA_ID_MAX_BYTES  32
 #define CERTIFICATE_MAX   (64 * 1024)
 #define PEM_LINE          64
-
-/* What one call of a key method needs and gives. */
-typedef struct
-{
-  GgtpmKey *key;
-  GgtpmToken *token;
-  const char *label;
-  const char *algorithm;
-  const char *pem;
-  GVariant *data;      /* ay */
-  char *text;          /* out: CSR */
-  GVariant *signature; /* out: ay */
-  GVariant *result;    /* out: the job's */
-} KeyCall;
-
-static void
-key_call_clear (KeyCall *call)
-{
-  g_clear_object (&call->key);
-  g_clear_object (&call->token);
-  g_clear_pointer (&call->data, g_variant_unref);
-  g_clear_pointer (&call->signature, g_variant_unref);
-  g_clear_pointer (&call->result, g_variant_unref);
-  g_free (call->text);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KeyCall, key_call_clear)
-
-static gboolean
-find_key (Client *client, const Options *options, KeyCall *call, char **out_token, GError **error)
-{
-  if (!client_connect (client, TRUE, error))
-    return FALSE;
-  call->key = objects_find_key (client, options->arguments[0], options->token, error);
-  if (call->key == NULL)
-    return FALSE;
-  *out_token = objects_get_token_label (client, ggtpm_key_get_token (call->key));
-  return TRUE;
-}
 
 /* list */
 
@@ -88,6 +47,22 @@ make_pem (GVariant *der)
   return g_string_free (pem, FALSE);
 }
 
+/* In hexadecimal, as tpm2-tools show it. */
+static GVariant *
+get_name (GgtpmKey *key)
+{
+  GVariant *name = ggtpm_key_get_name (key);
+  GString *text = g_string_new (NULL);
+  const guint8 *bytes = NULL;
+  gsize len = 0;
+
+  if (name != NULL)
+    bytes = g_variant_get_fixed_array (name, &len, 1);
+  for (gsize i = 0; i < len; i++)
+    g_string_append_printf (text, "%02x", bytes[i]);
+  return g_variant_new_take_string (g_string_free (text, FALSE));
+}
+
 static GVariant *
 describe_key (Client *client, GgtpmKey *key)
 {
@@ -102,6 +77,10 @@ describe_key (Client *client, GgtpmKey *key)
   output_add (&dict, "algorithm", "s", TEXT (ggtpm_key_get_algorithm (key)));
   output_add (&dict, "uri", "s", TEXT (ggtpm_key_get_uri (key)));
   output_add (&dict, "public_key", "s", pem);
+  g_variant_builder_add (&dict, "{sv}", "name", get_name (key));
+  output_add (&dict, "attributes", "u", ggtpm_key_get_attributes (key));
+  output_add (&dict, "no_da", "b", ggtpm_key_get_no_da (key));
+  output_add (&dict, "roca", "b", ggtpm_key_get_roca (key));
   output_add (&dict, "has_certificate", "b", ggtpm_key_get_has_certificate (key));
   output_add (&dict, "certificate_not_after", "t", ggtpm_key_get_certificate_not_after (key));
   output_add (&dict, "path", "s", g_dbus_proxy_get_object_path (G_DBUS_PROXY (key)));
@@ -133,8 +112,11 @@ print_text (Client *client, GPtrArray *keys)
       g_autofree char *token = objects_get_token_label (client, ggtpm_key_get_token (key));
       g_autofree char *id = objects_get_key_id (key);
       g_autofree char *end = output_time (ggtpm_key_get_certificate_not_after (key));
+      g_autofree char *algorithm =
+          g_strconcat (TEXT (ggtpm_key_get_algorithm (key)),
+                       ggtpm_key_get_roca (key) ? " (weak: ROCA)" : NULL, NULL);
 
-      output_table_add (table, token, ggtpm_key_get_label (key), id, ggtpm_key_get_algorithm (key),
+      output_table_add (table, token, ggtpm_key_get_label (key), id, algorithm,
                         ggtpm_key_get_has_certificate (key) ? end : "no certificate");
     }
   text = output_table_to_string (table);
@@ -264,30 +246,14 @@ cmd_key_csr (Client *client, const Options *options, GError **error)
 {
   g_auto (KeyCall) call = { NULL };
   g_auto (GVariantBuilder) dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-  GVariantBuilder out = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   g_autofree char *token = NULL;
 
-  if (!find_key (client, options, &call, &token, error))
+  if (!key_call_find (client, options, &call, &token, error))
     return FALSE;
-  if (options->subject != NULL)
-    output_add (&dict, "subject", "s", options->subject);
+  key_call_add_request (options, &dict);
   if (!pin_call (client, options, token, g_variant_builder_end (&dict), call_csr, &call, error))
     return FALSE;
-  if (files_is_path (options->out) &&
-      !files_write (options->out, call.text, strlen (call.text), error))
-    return FALSE;
-  if (client->json)
-    {
-      output_add (&out, "token", "s", token);
-      output_add (&out, "label", "s", TEXT (ggtpm_key_get_label (call.key)));
-      output_add (&out, "csr", "s", call.text);
-      if (files_is_path (options->out))
-        files_describe (&out, "out", options->out);
-      output_json (g_variant_builder_end (&out));
-    }
-  else if (!files_is_path (options->out))
-    output_text ("%s", call.text);
-  return TRUE;
+  return key_call_print (client, options, &call, token, "csr", error);
 }
 
 gboolean
@@ -298,7 +264,7 @@ cmd_key_uri (Client *client, const Options *options, GError **error)
   g_autofree char *token = NULL;
   const char *uri = NULL;
 
-  if (!find_key (client, options, &call, &token, error))
+  if (!key_call_find (client, options, &call, &token, error))
     return FALSE;
   uri = TEXT (ggtpm_key_get_uri (call.key));
   if (client->json)
@@ -362,7 +328,7 @@ cmd_key_install_cert (Client *client, const Options *options, GError **error)
                    "'%s' is not PEM: `openssl x509 -inform DER` converts a certificate", file);
       return FALSE;
     }
-  if (!find_key (client, options, &call, &token, error))
+  if (!key_call_find (client, options, &call, &token, error))
     return FALSE;
   call.pem = pem;
   if (options->force)
@@ -377,94 +343,4 @@ cmd_key_install_cert (Client *client, const Options *options, GError **error)
       output_json (g_variant_builder_end (&out));
     }
   return TRUE;
-}
-
-/* sign */
-
-static gboolean
-call_sign (Client *client,
-           GVariant *arguments,
-           GUnixFDList *descriptors,
-           gpointer user_data,
-           GError **error)
-{
-  KeyCall *call = user_data;
-
-  return ggtpm_key_call_sign_sync (call->key, call->data, arguments, client_get_flags (client),
-                                   client_get_timeout_ms (client), descriptors, &call->signature,
-                                   NULL, NULL, error);
-}
-
-static GVariant *
-make_sign_options (const Options *options)
-{
-  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-
-  if (options->mechanism != NULL)
-    output_add (&dict, "mechanism", "s", options->mechanism);
-  if (options->hash != NULL)
-    output_add (&dict, "hash", "s", options->hash);
-  if (options->digest)
-    output_add (&dict, "input", "s", "digest");
-  return g_variant_builder_end (&dict);
-}
-
-static gboolean
-check_sign_output (Client *client, const Options *options, GError **error)
-{
-  if (client->json || files_is_path (options->out) || isatty (STDOUT_FILENO) != 1)
-    return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-               "a signature is binary and not for a terminal: use --out FILE, a pipe, or --json");
-  return FALSE;
-}
-
-static gboolean
-print_signature (Client *client,
-                 const Options *options,
-                 const KeyCall *call,
-                 const char *token,
-                 GError **error)
-{
-  GVariantBuilder out = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-  gsize len = 0;
-  const guint8 *bytes = g_variant_get_fixed_array (call->signature, &len, 1);
-
-  if (files_is_path (options->out) && !files_write (options->out, bytes, len, error))
-    return FALSE;
-  if (client->json)
-    {
-      output_add (&out, "token", "s", token);
-      output_add (&out, "label", "s", TEXT (ggtpm_key_get_label (call->key)));
-      g_variant_builder_add (&out, "{sv}", "signature", call->signature);
-      if (files_is_path (options->out))
-        files_describe (&out, "out", options->out);
-      output_json (g_variant_builder_end (&out));
-    }
-  else if (!files_is_path (options->out))
-    output_bytes (bytes, len);
-  return TRUE;
-}
-
-gboolean
-cmd_key_sign (Client *client, const Options *options, GError **error)
-{
-  const char *in = options->in != NULL ? options->in : "-";
-  g_auto (KeyCall) call = { NULL };
-  g_autoptr (GBytes) data = NULL;
-  g_autofree char *token = NULL;
-
-  if (!check_sign_output (client, options, error) ||
-      !files_check_standard_input (options, in, error))
-    return FALSE;
-  if (!find_key (client, options, &call, &token, error))
-    return FALSE;
-  data = files_read (in, GGTPM_SIGN_MAX_BYTES, error);
-  if (data == NULL)
-    return FALSE;
-  call.data = g_variant_ref_sink (g_variant_new_fixed_array (
-      G_VARIANT_TYPE_BYTE, g_bytes_get_data (data, NULL), g_bytes_get_size (data), 1));
-  if (!pin_call (client, options, token, make_sign_options (options), call_sign, &call, error))
-    return FALSE;
-  return print_signature (client, options, &call, token, error);
 }

@@ -18,6 +18,12 @@ gboolean cmd_key_csr (Client *client, const Options *options, GError **error);
 gboolean cmd_key_uri (Client *client, const Options *options, GError **error);
 gboolean cmd_key_install_cert (Client *client, const Options *options, GError **error);
 gboolean cmd_key_sign (Client *client, const Options *options, GError **error);
+gboolean cmd_key_verify (Client *client, const Options *options, GError **error);
+gboolean cmd_key_decrypt (Client *client, const Options *options, GError **error);
+gboolean cmd_key_public_key (Client *client, const Options *options, GError **error);
+gboolean cmd_key_self_sign (Client *client, const Options *options, GError **error);
+gboolean cmd_key_rotate (Client *client, const Options *options, GError **error);
+gboolean cmd_key_delete (Client *client, const Options *options, GError **error);
 gboolean cmd_config_write (Client *client, const Options *options, GError **error);
 
 G_END_DECLS

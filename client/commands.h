@@ -22,9 +22,14 @@ typedef struct
   gboolean mkdir;
   gboolean no_wait;
   gboolean print;
+  gboolean yes;
   char *algorithm;
+  char *alt_names;
   char *certificate_path;
   char *csr_out;
+  char *days;
+  char *ext_key_usage;
+  char *format;
   char *group;
   char *hash;
   char *id;
@@ -32,6 +37,7 @@ typedef struct
   char *iot_cred_endpoint;
   char *iot_data_endpoint;
   char *key;
+  char *key_usage;
   char *mechanism;
   char *nucleus_version;
   char *out;

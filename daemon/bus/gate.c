@@ -65,6 +65,12 @@ static const Rule rules[] = {
   { "org.ggtpm1.Key", "Sign", GGTPM_ACTION_USE_KEY, FALSE },
   { "org.ggtpm1.Key", "InstallCertificate", GGTPM_ACTION_MANAGE_KEYS, FALSE },
   { "org.ggtpm1.Key", "GetCertificate", NULL, FALSE },
+  { "org.ggtpm1.Key", "ExportPublicKey", NULL, FALSE },
+  { "org.ggtpm1.Key", "Verify", NULL, FALSE },
+  { "org.ggtpm1.Key", "Decrypt", GGTPM_ACTION_USE_KEY, FALSE },
+  { "org.ggtpm1.Key", "CreateSelfSigned", GGTPM_ACTION_USE_KEY, FALSE },
+  { "org.ggtpm1.Key", "Rotate", GGTPM_ACTION_MANAGE_KEYS, FALSE },
+  { "org.ggtpm1.Key", "Delete", GGTPM_ACTION_MANAGE_KEYS, FALSE },
   { "org.ggtpm1.Job", "Cancel", GGTPM_ACTION_CANCEL_JOB, TRUE },
 };
 

@@ -5,6 +5,8 @@
 
 #include "dbus/error.h"
 
+#include <string.h>
+
 static const Option *
 find_option (const Option *table, const char *name)
 {
@@ -26,6 +28,17 @@ set_unknown (GError **error, const char *name, const Option *table)
 }
 
 static gboolean
+check_array (GVariant *value)
+{
+  g_autofree const char **strings = g_variant_get_strv (value, NULL);
+  gsize n = 0;
+
+  while (strings[n] != NULL && strlen (strings[n]) <= OPTIONS_STRING_MAX)
+    n++;
+  return strings[n] == NULL && n <= OPTIONS_ARRAY_MAX;
+}
+
+static gboolean
 check_value (const Option *option, GVariant *value, GUnixFDList *fds, GError **error)
 {
   gsize len;
@@ -38,6 +51,10 @@ check_value (const Option *option, GVariant *value, GUnixFDList *fds, GError **e
            (g_variant_get_string (value, &len), len > OPTIONS_STRING_MAX))
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
                  "option '%s' is longer than %d bytes", option->name, OPTIONS_STRING_MAX);
+  else if (g_str_equal (option->type, "as") && !check_array (value))
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "option '%s' has more than %d strings, or one that is longer than %d bytes",
+                 option->name, OPTIONS_ARRAY_MAX, OPTIONS_STRING_MAX);
   else if (g_str_equal (option->type, "h") &&
            (fds == NULL || g_variant_get_handle (value) < 0 ||
             g_variant_get_handle (value) >= g_unix_fd_list_get_length (fds)))
@@ -84,6 +101,13 @@ store_value (const Option *option, GVariant *value, GUnixFDList *fds)
     }
   else if (g_str_equal (option->type, "b"))
     *(gboolean *)option->location = g_variant_get_boolean (value);
+  else if (g_str_equal (option->type, "u"))
+    *(guint *)option->location = g_variant_get_uint32 (value);
+  else if (g_str_equal (option->type, "as"))
+    {
+      g_strfreev (*(char ***)option->location);
+      *(char ***)option->location = g_variant_dup_strv (value, NULL);
+    }
   else if (g_str_equal (option->type, "ay"))
     {
       g_clear_pointer ((GBytes **)option->location, g_bytes_unref);

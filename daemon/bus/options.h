@@ -10,11 +10,15 @@ G_BEGIN_DECLS
 
 /* Longest string in an option, in bytes. */
 #define OPTIONS_STRING_MAX 4096
+/* Most strings in an array. */
+#define OPTIONS_ARRAY_MAX 64
 
 /*
  * One option that a method knows. Where it goes, by @type:
  *   "s"   char **     the caller's
  *   "b"   gboolean *
+ *   "u"   guint *
+ *   "as"  char ***    the caller's; at most OPTIONS_ARRAY_MAX strings
  *   "ay"  GBytes **   the caller's
  *   "h"   int *       a descriptor, owned by the message's list: duplicate it to keep it
  * What is not given stays as it was.

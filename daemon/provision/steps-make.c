@@ -190,7 +190,7 @@ make_key (Steps *self, HelperClient *helper, GBytes *id, GError **error)
                                    self->cancellable, error);
   if (spki == NULL || !steps_begin (self, "signing the certificate request", 0.8, error))
     return NULL;
-  csr = helper_jobs_make_csr (helper, plan->token, self->pin, id, spki, self->subject,
+  csr = helper_jobs_make_csr (helper, plan->token, self->pin, id, spki, self->subject, NULL,
                               self->cancellable, error);
   if (csr == NULL)
     return NULL;
@@ -260,11 +260,12 @@ steps_make_missing (Steps *self, GError **error)
 gboolean
 steps_make_csr (Steps *self, GError **error)
 {
+  const TokenCsrParams params = { .subject = self->subject };
   g_autofree char *csr = NULL;
 
   if (!steps_begin (self, "signing the certificate request", 0.5, error))
     return FALSE;
-  csr = tokens_create_csr (self->tokens, self->tpm, self->plan->token, self->key->id, self->subject,
+  csr = tokens_create_csr (self->tokens, self->tpm, self->plan->token, self->key->id, &params,
                            self->plan->pin, self->cancellable, error);
   if (csr == NULL || !prepare_entry (self, error))
     return FALSE;

@@ -4,33 +4,14 @@
 #include "jobs.h"
 
 #include "dbus/error.h"
+#include "token-helper/key-jobs.h"
 #include "token-helper/objects.h"
+#include "token-helper/pin-jobs.h"
 #include "token/protocol.h"
 
 #include <string.h>
 
-#define MAX_LABEL   32
 #define MAX_MEMBERS 6
-
-typedef enum
-{
-  MEMBER_TEXT,
-  MEMBER_LABEL,
-  MEMBER_BYTES,
-} MemberKind;
-
-typedef struct
-{
-  const char *name;
-  MemberKind kind;
-} Member;
-
-/* A request whose members have been checked. */
-typedef struct
-{
-  Pkcs11 *pkcs11;
-  json_object *json;
-} Request;
 
 typedef gboolean (*JobFunc) (Request *request, json_object *answer, GError **error);
 
@@ -79,116 +60,40 @@ static const struct
   { PROTOCOL_JOB_LOGIN,
     run_login,
     { { "token", MEMBER_LABEL }, { PROTOCOL_MEMBER_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_DELETE_KEY,
+    key_jobs_run_delete,
+    { { "token", MEMBER_LABEL }, { PROTOCOL_MEMBER_PIN, MEMBER_TEXT }, { "id", MEMBER_BYTES } } },
+  { PROTOCOL_JOB_RENAME_KEY,
+    key_jobs_run_rename,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
+      { "id", MEMBER_BYTES },
+      { "label", MEMBER_LABEL } } },
+  { PROTOCOL_JOB_DECRYPT,
+    key_jobs_run_decrypt,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
+      { "id", MEMBER_BYTES },
+      { "data", MEMBER_BYTES } } },
+  { PROTOCOL_JOB_CHANGE_PIN,
+    pin_jobs_run_change,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
+      { PROTOCOL_MEMBER_NEW_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_INIT_PIN,
+    pin_jobs_run_init,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_SO_PIN, MEMBER_TEXT },
+      { PROTOCOL_MEMBER_NEW_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_CHANGE_SO_PIN,
+    pin_jobs_run_change_so,
+    { { "token", MEMBER_LABEL },
+      { PROTOCOL_MEMBER_SO_PIN, MEMBER_TEXT },
+      { PROTOCOL_MEMBER_NEW_PIN, MEMBER_TEXT } } },
   { PROTOCOL_JOB_REOPEN, run_reopen, { { NULL } } },
 };
 
-/* ---- members ---- */
-
-static const char *
-get_text (Request *request, const char *name)
-{
-  return json_object_get_string (json_object_object_get (request->json, name));
-}
-
-static GBytes *
-get_bytes (Request *request, const char *name)
-{
-  return protocol_decode_bytes (get_text (request, name));
-}
-
-static void
-add_text (json_object *answer, const char *name, const char *text)
-{
-  json_object_object_add (answer, name, json_object_new_string (text));
-}
-
-static void
-add_bytes (json_object *answer, const char *name, GBytes *bytes)
-{
-  g_autofree char *text = protocol_encode_bytes (bytes);
-
-  add_text (answer, name, text);
-}
-
-static gboolean
-check_member (json_object *json, const Member *member, GError **error)
-{
-  json_object *value = NULL;
-  const char *text;
-  gsize len;
-  const char *wrong = NULL;
-
-  if (!json_object_object_get_ex (json, member->name, &value))
-    wrong = "is missing";
-  else if (!json_object_is_type (value, json_type_string))
-    wrong = "is not a string";
-  else
-    {
-      text = json_object_get_string (value);
-      len = (gsize)json_object_get_string_len (value);
-      if (strlen (text) != len)
-        wrong = "contains a NUL";
-      else if (len == 0 && member->kind != MEMBER_TEXT)
-        wrong = "is empty";
-      else if (member->kind == MEMBER_LABEL && len > MAX_LABEL)
-        wrong = "is longer than 32 bytes";
-      else if (member->kind == MEMBER_BYTES)
-        {
-          g_autoptr (GBytes) bytes = protocol_decode_bytes (text);
-
-          wrong = bytes == NULL ? "is not hexadecimal" : NULL;
-        }
-    }
-  if (wrong == NULL)
-    return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member `%s` %s", member->name, wrong);
-  return FALSE;
-}
-
-static gboolean
-check_members (json_object *json, const Member *members, GError **error)
-{
-  for (const Member *member = members; member->name != NULL; member++)
-    if (!check_member (json, member, error))
-      return FALSE;
-
-  json_object_object_foreach (json, name, value)
-    {
-      gboolean known = strcmp (name, "job") == 0;
-
-      for (const Member *member = members; member->name != NULL && !known; member++)
-        known = strcmp (name, member->name) == 0;
-      if (!known)
-        {
-          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member `%s` is unknown",
-                       name);
-          return FALSE;
-        }
-    }
-  return TRUE;
-}
-
 /* ---- finding ---- */
-
-/* Objects of a class, with an id or label if they are not NULL. */
-static GArray *
-find_objects (Pkcs11 *pkcs11,
-              CK_SESSION_HANDLE session,
-              CK_OBJECT_CLASS object_class,
-              GBytes *id,
-              const char *label,
-              GError **error)
-{
-  CK_ATTRIBUTE template[3] = { { CKA_CLASS, &object_class, sizeof object_class } };
-  CK_ULONG n = 1;
-
-  if (id != NULL)
-    template[n++] =
-        (CK_ATTRIBUTE){ CKA_ID, (void *)g_bytes_get_data (id, NULL), g_bytes_get_size (id) };
-  if (label != NULL)
-    template[n++] = (CK_ATTRIBUTE){ CKA_LABEL, (void *)label, strlen (label) };
-  return pkcs11_find (pkcs11, session, template, n, error);
-}
 
 static gboolean
 check_absent (Pkcs11 *pkcs11,
@@ -201,7 +106,8 @@ check_absent (Pkcs11 *pkcs11,
 
   for (gsize i = 0; i < G_N_ELEMENTS (classes); i++)
     {
-      g_autoptr (GArray) found = find_objects (pkcs11, session, classes[i], id, label, error);
+      g_autoptr (GArray) found =
+          request_find_objects (pkcs11, session, classes[i], id, label, error);
 
       if (found == NULL)
         return FALSE;
@@ -234,7 +140,8 @@ add_certificate (Pkcs11 *pkcs11,
                  json_object *key,
                  GError **error)
 {
-  g_autoptr (GArray) found = find_objects (pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
+  g_autoptr (GArray) found =
+      request_find_objects (pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
   g_autoptr (GBytes) der = NULL;
 
   if (found == NULL)
@@ -243,7 +150,7 @@ add_certificate (Pkcs11 *pkcs11,
     der = pkcs11_get_attribute (pkcs11, session,
                                 g_array_index (found, CK_OBJECT_HANDLE, found->len - 1), CKA_VALUE);
   if (der != NULL && g_bytes_get_size (der) > 0)
-    add_bytes (key, "certificate", der);
+    request_add_bytes (key, "certificate", der);
   return TRUE;
 }
 
@@ -256,6 +163,7 @@ add_key (Pkcs11 *pkcs11,
 {
   g_autoptr (GBytes) id = pkcs11_get_attribute (pkcs11, session, object, CKA_ID);
   g_autoptr (GError) unusable = NULL;
+  g_autoptr (GBytes) public_area = NULL;
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *algorithm = NULL;
   g_autofree char *label = get_label (pkcs11, session, object);
@@ -267,10 +175,13 @@ add_key (Pkcs11 *pkcs11,
     return TRUE;
   key = json_object_new_object ();
   json_object_array_add (keys, key);
-  add_text (key, "label", label);
-  add_bytes (key, "id", id);
-  add_text (key, "algorithm", algorithm);
-  add_bytes (key, "spki", spki);
+  request_add_text (key, "label", label);
+  request_add_bytes (key, "id", id);
+  request_add_text (key, "algorithm", algorithm);
+  request_add_bytes (key, "spki", spki);
+  public_area = objects_get_public_area (pkcs11, session, object);
+  if (public_area != NULL)
+    request_add_bytes (key, "public-area", public_area);
   return add_certificate (pkcs11, session, id, key, error);
 }
 
@@ -279,7 +190,7 @@ add_field (json_object *token, const char *name, const CK_UTF8CHAR *field, gsize
 {
   g_autofree char *text = pkcs11_trim (field, len);
 
-  add_text (token, name, text);
+  request_add_text (token, name, text);
 }
 
 static gboolean
@@ -304,7 +215,7 @@ add_token (Pkcs11 *pkcs11, CK_SLOT_ID slot, json_object *tokens, GError **error)
   add_field (token, "model", info.model, sizeof info.model);
   add_field (token, "serial", info.serialNumber, sizeof info.serialNumber);
 
-  found = find_objects (pkcs11, session, CKO_PUBLIC_KEY, NULL, NULL, error);
+  found = request_find_objects (pkcs11, session, CKO_PUBLIC_KEY, NULL, NULL, error);
   if (found == NULL)
     return FALSE;
   for (guint i = 0; i < found->len; i++)
@@ -336,10 +247,10 @@ check_no_token (Request *request, GError **error)
   g_autoptr (GError) local_error = NULL;
   CK_SLOT_ID slot = 0;
 
-  if (pkcs11_find_slot (request->pkcs11, get_text (request, "token"), &slot, &local_error))
+  if (pkcs11_find_slot (request->pkcs11, request_get_text (request, "token"), &slot, &local_error))
     {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS, "there is a token `%s` already",
-                   get_text (request, "token"));
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS, "there is a token '%s' already",
+                   request_get_text (request, "token"));
       return FALSE;
     }
   if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND))
@@ -349,30 +260,11 @@ check_no_token (Request *request, GError **error)
 }
 
 static gboolean
-init_user_pin (Request *request, CK_SLOT_ID slot, GError **error)
-{
-  CK_FUNCTION_LIST *functions = pkcs11_get_functions (request->pkcs11, error);
-  const char *so_pin = get_text (request, PROTOCOL_MEMBER_SO_PIN);
-  const char *pin = get_text (request, PROTOCOL_MEMBER_PIN);
-  CK_SESSION_HANDLE session = 0;
-  CK_RV rv;
-
-  if (functions == NULL || !pkcs11_open (request->pkcs11, slot, &session, error))
-    return FALSE;
-  rv = functions->C_Login (session, CKU_SO, (CK_UTF8CHAR *)so_pin, strlen (so_pin));
-  if (!pkcs11_check (rv, "logging in as security officer", error))
-    return FALSE;
-  rv = functions->C_InitPIN (session, (CK_UTF8CHAR *)pin, strlen (pin));
-  functions->C_Logout (session);
-  return pkcs11_check (rv, "setting the user PIN", error);
-}
-
-static gboolean
 run_init_token (Request *request, json_object *answer, GError **error)
 {
-  const char *so_pin = get_text (request, PROTOCOL_MEMBER_SO_PIN);
-  const char *token = get_text (request, "token");
-  CK_UTF8CHAR label[MAX_LABEL];
+  const char *so_pin = request_get_text (request, PROTOCOL_MEMBER_SO_PIN);
+  const char *token = request_get_text (request, "token");
+  CK_UTF8CHAR label[REQUEST_MAX_LABEL];
   g_autoptr (GArray) empty = NULL;
   CK_SLOT_ID slot;
 
@@ -393,7 +285,8 @@ run_init_token (Request *request, json_object *answer, GError **error)
   if (!pkcs11_check (pkcs11_get_functions (request->pkcs11, NULL)
                          ->C_InitToken (slot, (CK_UTF8CHAR *)so_pin, strlen (so_pin), label),
                      "making the token", error) ||
-      !init_user_pin (request, slot, error))
+      !pin_jobs_init_user_pin (request->pkcs11, slot, so_pin,
+                               request_get_text (request, PROTOCOL_MEMBER_PIN), error))
     return FALSE;
   json_object_object_add (answer, "slot", json_object_new_uint64 (slot));
   return TRUE;
@@ -402,26 +295,19 @@ run_init_token (Request *request, json_object *answer, GError **error)
 /* ---- jobs of the user ---- */
 
 static gboolean
-login (Request *request, CK_SESSION_HANDLE *out_session, GError **error)
-{
-  return pkcs11_login (request->pkcs11, get_text (request, "token"),
-                       get_text (request, PROTOCOL_MEMBER_PIN), out_session, error);
-}
-
-static gboolean
 run_login (Request *request, json_object *answer, GError **error)
 {
   CK_SESSION_HANDLE session = 0;
 
-  return login (request, &session, error);
+  return request_login (request, &session, error);
 }
 
 static gboolean
 run_generate_key (Request *request, json_object *answer, GError **error)
 {
-  const char *algorithm = get_text (request, "algorithm");
-  const char *label = get_text (request, "label");
-  g_autoptr (GBytes) id = get_bytes (request, "id");
+  const char *algorithm = request_get_text (request, "algorithm");
+  const char *label = request_get_text (request, "label");
+  g_autoptr (GBytes) id = request_get_bytes (request, "id");
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *made = NULL;
   CK_SESSION_HANDLE session = 0;
@@ -430,11 +316,11 @@ run_generate_key (Request *request, json_object *answer, GError **error)
   if (strcmp (algorithm, PROTOCOL_ALGORITHM_ECC_P256) != 0 &&
       strcmp (algorithm, PROTOCOL_ALGORITHM_RSA_2048) != 0)
     {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "algorithm `%s` is unknown",
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "algorithm '%s' is unknown",
                    algorithm);
       return FALSE;
     }
-  if (!login (request, &session, error) ||
+  if (!request_login (request, &session, error) ||
       !check_absent (request->pkcs11, session, id, NULL, error) ||
       !check_absent (request->pkcs11, session, NULL, label, error) ||
       !objects_generate_key (request->pkcs11, session, algorithm, label, id, &public, error))
@@ -442,7 +328,7 @@ run_generate_key (Request *request, json_object *answer, GError **error)
   spki = objects_get_spki (request->pkcs11, session, public, &made, error);
   if (spki == NULL)
     return FALSE;
-  add_bytes (answer, "spki", spki);
+  request_add_bytes (answer, "spki", spki);
   return TRUE;
 }
 
@@ -453,7 +339,7 @@ check_mechanism (const char *mechanism, GError **error)
       strcmp (mechanism, PROTOCOL_MECHANISM_RSA_PKCS) == 0 ||
       strcmp (mechanism, PROTOCOL_MECHANISM_RSA_PSS) == 0)
     return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "mechanism `%s` is unknown",
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "mechanism '%s' is unknown",
                mechanism);
   return FALSE;
 }
@@ -461,28 +347,22 @@ check_mechanism (const char *mechanism, GError **error)
 static gboolean
 run_sign (Request *request, json_object *answer, GError **error)
 {
-  const char *mechanism = get_text (request, "mechanism");
-  g_autoptr (GBytes) id = get_bytes (request, "id");
-  g_autoptr (GBytes) digest = get_bytes (request, "digest");
+  const char *mechanism = request_get_text (request, "mechanism");
+  g_autoptr (GBytes) id = request_get_bytes (request, "id");
+  g_autoptr (GBytes) digest = request_get_bytes (request, "digest");
   g_autoptr (GBytes) signature = NULL;
-  g_autoptr (GArray) found = NULL;
   CK_SESSION_HANDLE session = 0;
+  CK_OBJECT_HANDLE object = 0;
 
-  if (!check_mechanism (mechanism, error) || !login (request, &session, error))
+  if (!check_mechanism (mechanism, error) || !request_login (request, &session, error))
     return FALSE;
-  found = find_objects (request->pkcs11, session, CKO_PRIVATE_KEY, id, NULL, error);
-  if (found == NULL)
+  if (!key_jobs_find_private (request, session, id, &object, error))
     return FALSE;
-  if (found->len == 0)
-    {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND, "there is no key of that id");
-      return FALSE;
-    }
-  signature = objects_sign (request->pkcs11, session, g_array_index (found, CK_OBJECT_HANDLE, 0),
-                            mechanism, get_text (request, "hash"), digest, error);
+  signature = objects_sign (request->pkcs11, session, object, mechanism,
+                            request_get_text (request, "hash"), digest, error);
   if (signature == NULL)
     return FALSE;
-  add_bytes (answer, "signature", signature);
+  request_add_bytes (answer, "signature", signature);
   return TRUE;
 }
 
@@ -490,18 +370,18 @@ static gboolean
 run_put_certificate (Request *request, json_object *answer, GError **error)
 {
   CK_FUNCTION_LIST *functions;
-  g_autoptr (GBytes) id = get_bytes (request, "id");
-  g_autoptr (GBytes) certificate = get_bytes (request, "certificate");
+  g_autoptr (GBytes) id = request_get_bytes (request, "id");
+  g_autoptr (GBytes) certificate = request_get_bytes (request, "certificate");
   g_autoptr (GArray) old = NULL;
   CK_SESSION_HANDLE session = 0;
 
-  if (!login (request, &session, error))
+  if (!request_login (request, &session, error))
     return FALSE;
-  old = find_objects (request->pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
+  old = request_find_objects (request->pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
   functions = pkcs11_get_functions (request->pkcs11, error);
   if (old == NULL || functions == NULL ||
       !objects_create_certificate (request->pkcs11, session, certificate,
-                                   get_text (request, "label"), id, error))
+                                   request_get_text (request, "label"), id, error))
     return FALSE;
   for (guint i = 0; i < old->len; i++)
     if (!pkcs11_check (
@@ -540,13 +420,13 @@ run (Pkcs11 *pkcs11, json_object *json, json_object *answer, GError **error)
       !json_object_object_get_ex (json, "job", &job) ||
       !json_object_is_type (job, json_type_string))
     {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member `job` is missing");
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member 'job' is missing");
       return FALSE;
     }
   for (gsize i = 0; i < G_N_ELEMENTS (jobs); i++)
     if (strcmp (jobs[i].name, json_object_get_string (job)) == 0)
-      return check_members (json, jobs[i].members, error) && jobs[i].run (&request, answer, error);
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "job `%s` is unknown",
+      return request_check (json, jobs[i].members, error) && jobs[i].run (&request, answer, error);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "job '%s' is unknown",
                json_object_get_string (job));
   return FALSE;
 }
@@ -558,8 +438,8 @@ jobs_answer_error (const GError *error)
   GgtpmError code = error->domain == GGTPM_ERROR ? (GgtpmError)error->code : GGTPM_ERROR_FAILED;
 
   json_object_object_add (answer, "ok", json_object_new_boolean (FALSE));
-  add_text (answer, "error", ggtpm_error_nick (code));
-  add_text (answer, "message", error->message);
+  request_add_text (answer, "error", ggtpm_error_nick (code));
+  request_add_text (answer, "message", error->message);
   return answer;
 }
 
@@ -576,6 +456,7 @@ jobs_run (Pkcs11 *pkcs11, json_object *request)
     {
       wipe_member (request, PROTOCOL_MEMBER_PIN);
       wipe_member (request, PROTOCOL_MEMBER_SO_PIN);
+      wipe_member (request, PROTOCOL_MEMBER_NEW_PIN);
     }
   if (done)
     return answer;

@@ -21,6 +21,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ASN1_OBJECT, ASN1_OBJECT_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ASN1_OCTET_STRING, ASN1_OCTET_STRING_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ECDSA_SIG, ECDSA_SIG_free)
 
+/* Vendor attribute of tpm2-pkcs11: TPM2B_PUBLIC of the key */
+#define CKA_TPM2_PUB_BLOB 0x8f000002ul
+
 /* RSA-4096, and ECDSA with room to spare */
 #define MAX_SIGNATURE 1024
 
@@ -169,6 +172,19 @@ objects_get_spki (Pkcs11 *pkcs11,
   return NULL;
 }
 
+GBytes *
+objects_get_public_area (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+{
+  g_autoptr (GBytes) value = pkcs11_get_attribute (pkcs11, session, object, CKA_TPM2_PUB_BLOB);
+  gsize len = 0;
+  const guint8 *data = value != NULL ? g_bytes_get_data (value, &len) : NULL;
+
+  /* TPM2B_PUBLIC: the size in front is of what follows. */
+  if (len <= 2 || (gsize)(data[0] << 8 | data[1]) != len - 2)
+    return NULL;
+  return g_bytes_new (data + 2, len - 2);
+}
+
 /* ---- making objects ---- */
 
 gboolean
@@ -207,6 +223,7 @@ objects_generate_key (Pkcs11 *pkcs11,
     { CKA_SIGN, &yes, sizeof yes },
     attribute_label,
     attribute_id,
+    { CKA_DECRYPT, &yes, sizeof yes }, /* RSA only */
   };
   CK_OBJECT_HANDLE private_key;
 
@@ -214,7 +231,8 @@ objects_generate_key (Pkcs11 *pkcs11,
     return FALSE;
   return pkcs11_check (functions->C_GenerateKeyPair (
                            session, &mechanism, public, G_N_ELEMENTS (public) - (is_ecc ? 1 : 0),
-                           private, G_N_ELEMENTS (private), out_public, &private_key),
+                           private, G_N_ELEMENTS (private) - (is_ecc ? 1 : 0), out_public,
+                           &private_key),
                        "making the key pair", error);
 }
 
@@ -310,7 +328,7 @@ find_hash (const char *name, gsize digest_len, GError **error)
         return NULL;
       }
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-               "hash `%s` is unknown: sha256, sha384 and sha512 are there", name);
+               "hash '%s' is unknown: sha256, sha384 and sha512 are there", name);
   return NULL;
 }
 

@@ -39,6 +39,10 @@ gboolean objects_create_certificate (Pkcs11 *pkcs11,
                                      GBytes *id,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* TPMT_PUBLIC of the key @object, as tpm2-pkcs11 keeps it; NULL where it does not. */
+GBytes *
+objects_get_public_area (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
+
 /*
  * C_Sign of a digest with the private key @object.
  * @mechanism: PROTOCOL_MECHANISM_*; @hash: `sha256`, `sha384`, `sha512`

@@ -219,7 +219,7 @@ pkcs11_find_slot (Pkcs11 *self, const char *token, CK_SLOT_ID *out_slot, GError 
           return TRUE;
         }
     }
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND, "there is no token `%s`", token);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND, "there is no token '%s'", token);
   return FALSE;
 }
 

@@ -10,27 +10,32 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <string.h>
 
 struct _Csr
 {
-  X509_REQ *request;
+  X509_REQ *request; /* NULL: it is a certificate */
+  X509 *certificate; /* NULL: it is a request */
   EVP_PKEY *key;
   gboolean is_ecc;
   guint8 digest[SHA256_DIGEST_LENGTH];
 };
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ASN1_BIT_STRING, ASN1_BIT_STRING_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BIGNUM, BN_free)
+
+#define SERIAL_LEN 16
 
 /* ---- the subject ---- */
 
 static gboolean
 set_subject_error (GError **error, const char *part, const char *why)
 {
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "subject, at `%s`: %s", part, why);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "subject, at '%s': %s", part, why);
   return FALSE;
 }
 
@@ -206,23 +211,31 @@ load_key (Csr *self, GBytes *spki, GError **error)
   return FALSE;
 }
 
+/* RFC 5758, 3.2: no parameters for ECDSA; RFC 4055, 5: NULL for RSA. */
 static gboolean
-set_algorithm (Csr *self)
+set_algorithm (Csr *self, X509_ALGOR *algorithm)
 {
-  g_autoptr (X509_ALGOR) algorithm = X509_ALGOR_new ();
   int nid = self->is_ecc ? NID_ecdsa_with_SHA256 : NID_sha256WithRSAEncryption;
 
-  /* RFC 5758, 3.2: no parameters for ECDSA; RFC 4055, 5: NULL for RSA. */
   return X509_ALGOR_set0 (algorithm, OBJ_nid2obj (nid), self->is_ecc ? V_ASN1_UNDEF : V_ASN1_NULL,
-                          NULL) == 1 &&
+                          NULL) == 1;
+}
+
+static gboolean
+set_request_algorithm (Csr *self)
+{
+  g_autoptr (X509_ALGOR) algorithm = X509_ALGOR_new ();
+
+  return set_algorithm (self, algorithm) &&
          X509_REQ_set1_signature_algo (self->request, algorithm) == 1;
 }
 
 static gboolean
-hash_request (Csr *self)
+hash_tbs (Csr *self)
 {
   guint8 *tbs = NULL;
-  int len = i2d_re_X509_REQ_tbs (self->request, &tbs);
+  int len = self->request != NULL ? i2d_re_X509_REQ_tbs (self->request, &tbs)
+                                  : i2d_re_X509_tbs (self->certificate, &tbs);
   gboolean done =
       len > 0 && EVP_Digest (tbs, (size_t)len, self->digest, NULL, EVP_sha256 (), NULL) == 1;
 
@@ -231,20 +244,124 @@ hash_request (Csr *self)
 }
 
 Csr *
-csr_new (GBytes *spki, const char *subject, GError **error)
+csr_new (GBytes *spki, const char *subject, const ExtensionParams *params, GError **error)
 {
   g_autoptr (Csr) self = g_new0 (Csr, 1);
   g_autoptr (X509_NAME) name = parse_subject (subject, error);
+  g_autoptr (ExtensionStack) extensions = name != NULL ? extensions_new (params, error) : NULL;
 
-  if (name == NULL || !load_key (self, spki, error))
+  if (extensions == NULL || !load_key (self, spki, error))
     return NULL;
   self->request = X509_REQ_new ();
   if (X509_REQ_set_version (self->request, X509_REQ_VERSION_1) != 1 ||
       X509_REQ_set_subject_name (self->request, name) != 1 ||
-      X509_REQ_set_pubkey (self->request, self->key) != 1 || !set_algorithm (self) ||
-      !hash_request (self))
+      X509_REQ_set_pubkey (self->request, self->key) != 1 ||
+      (sk_X509_EXTENSION_num (extensions) > 0 &&
+       X509_REQ_add_extensions (self->request, extensions) != 1) ||
+      !set_request_algorithm (self) || !hash_tbs (self))
     {
       set_openssl_error (error, "the request cannot be made");
+      return NULL;
+    }
+  return g_steal_pointer (&self);
+}
+
+/* ---- the self-signed certificate ---- */
+
+static gboolean
+set_serial (X509 *certificate)
+{
+  guint8 random[SERIAL_LEN];
+  g_autoptr (BIGNUM) number = NULL;
+
+  if (RAND_bytes (random, sizeof random) != 1)
+    return FALSE;
+  /* Positive and not 0 (RFC 5280, 4.1.2.2). */
+  random[0] = (random[0] & 0x7f) | 0x40;
+  number = BN_bin2bn (random, sizeof random, NULL);
+  return BN_to_ASN1_INTEGER (number, X509_get_serialNumber (certificate)) != NULL;
+}
+
+static gboolean
+set_identity (Csr *self, X509_NAME *name, guint days)
+{
+  X509 *certificate = self->certificate;
+  time_t now = (time_t)(g_get_real_time () / G_USEC_PER_SEC);
+
+  return X509_set_version (certificate, X509_VERSION_3) == 1 && set_serial (certificate) &&
+         X509_set_subject_name (certificate, name) == 1 &&
+         X509_set_issuer_name (certificate, name) == 1 &&
+         X509_set_pubkey (certificate, self->key) == 1 &&
+         X509_time_adj_ex (X509_getm_notBefore (certificate), 0, 0, &now) != NULL &&
+         X509_time_adj_ex (X509_getm_notAfter (certificate), (int)days, 0, &now) != NULL;
+}
+
+static gboolean
+add_own_extensions (X509 *certificate)
+{
+  static const char *const own[][2] = { { "basicConstraints", "critical,CA:FALSE" },
+                                        { "subjectKeyIdentifier", "hash" } };
+  X509V3_CTX context;
+
+  X509V3_set_ctx_nodb (&context);
+  X509V3_set_ctx (&context, certificate, certificate, NULL, NULL, 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (own); i++)
+    {
+      X509_EXTENSION *extension = X509V3_EXT_conf (NULL, &context, own[i][0], own[i][1]);
+      gboolean added = extension != NULL && X509_add_ext (certificate, extension, -1) == 1;
+
+      X509_EXTENSION_free (extension);
+      if (!added)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+add_extensions (X509 *certificate, ExtensionStack *extensions)
+{
+  for (int i = 0; i < sk_X509_EXTENSION_num (extensions); i++)
+    if (X509_add_ext (certificate, sk_X509_EXTENSION_value (extensions, i), -1) != 1)
+      return FALSE;
+  return TRUE;
+}
+
+/* Both places that name it; there is no other function that sets them without signing. */
+static gboolean
+set_certificate_algorithm (Csr *self)
+{
+  const X509_ALGOR *outer = NULL;
+
+  X509_get0_signature (NULL, &outer, self->certificate);
+  return set_algorithm (self, (X509_ALGOR *)outer) &&
+         set_algorithm (self, (X509_ALGOR *)X509_get0_tbs_sigalg (self->certificate));
+}
+
+Csr *
+csr_new_self_signed (GBytes *spki,
+                     const char *subject,
+                     const ExtensionParams *params,
+                     guint days,
+                     GError **error)
+{
+  g_autoptr (Csr) self = g_new0 (Csr, 1);
+  g_autoptr (X509_NAME) name = parse_subject (subject, error);
+  g_autoptr (ExtensionStack) extensions = name != NULL ? extensions_new (params, error) : NULL;
+
+  if (extensions == NULL || !load_key (self, spki, error))
+    return NULL;
+  if (days == 0 || days > CSR_MAX_DAYS)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "'%u' is no number of days (1 to %d)", days, CSR_MAX_DAYS);
+      return NULL;
+    }
+  self->certificate = X509_new ();
+  if (!set_identity (self, name, days) || !add_own_extensions (self->certificate) ||
+      !add_extensions (self->certificate, extensions) || !set_certificate_algorithm (self) ||
+      !hash_tbs (self))
+    {
+      set_openssl_error (error, "the certificate cannot be made");
       return NULL;
     }
   return g_steal_pointer (&self);
@@ -256,6 +373,7 @@ csr_free (Csr *self)
   if (self == NULL)
     return;
   X509_REQ_free (self->request);
+  X509_free (self->certificate);
   EVP_PKEY_free (self->key);
   g_free (self);
 }
@@ -284,8 +402,24 @@ set_signature (Csr *self, GBytes *signature)
   /* Without this, OpenSSL cuts zero bits off the end. */
   bits->flags &= ~(ASN1_STRING_FLAG_BITS_LEFT | 7);
   bits->flags |= ASN1_STRING_FLAG_BITS_LEFT;
-  X509_REQ_set0_signature (self->request, g_steal_pointer (&bits));
+  if (self->request != NULL)
+    X509_REQ_set0_signature (self->request, g_steal_pointer (&bits));
+  else
+    {
+      const ASN1_BIT_STRING *place = NULL;
+
+      X509_get0_signature (&place, NULL, self->certificate);
+      if (ASN1_STRING_copy ((ASN1_BIT_STRING *)place, bits) != 1)
+        return FALSE;
+    }
   return TRUE;
+}
+
+static gboolean
+verify (Csr *self)
+{
+  return self->request != NULL ? X509_REQ_verify (self->request, self->key) == 1
+                               : X509_verify (self->certificate, self->key) == 1;
 }
 
 char *
@@ -295,11 +429,15 @@ csr_finish (Csr *self, GBytes *signature, GError **error)
   char *pem = NULL;
   long len;
 
-  if (!set_signature (self, signature) || X509_REQ_verify (self->request, self->key) != 1)
+  if (!set_signature (self, signature) || !verify (self))
     {
-      set_openssl_error (error, "the signature of the request does not verify");
+      set_openssl_error (error, self->request != NULL
+                                    ? "the signature of the request does not verify"
+                                    : "the signature of the certificate does not verify");
       return NULL;
     }
+  if (self->request == NULL)
+    return certificate_to_pem (self->certificate);
   if (PEM_write_bio_X509_REQ (bio, self->request) != 1)
     {
       set_openssl_error (error, "the request cannot be written");

@@ -5,18 +5,30 @@
 
 #include <gio/gio.h>
 
+#include "token/extensions.h"
+
 G_BEGIN_DECLS
 
 /*
- * A PKCS#10 request whose signature is made elsewhere, with SHA-256; no deprecated OpenSSL API.
+ * A PKCS#10 request, or a self-signed certificate, whose signature is made elsewhere, with SHA-256; no deprecated
+ * OpenSSL API.
  * @spki: the public key, SubjectPublicKeyInfo DER
  * @subject: `CN=x,O=y` (RFC 4514 order is kept as written) or `/O=y/CN=x`
- * Errors: GGTPM_ERROR_INVALID_ARGS naming the part of the subject that does not parse; GGTPM_ERROR_NOT_SUPPORTED: a key
- * that is neither RSA nor ECC.
+ * @extensions: may be NULL
+ * Errors: GGTPM_ERROR_INVALID_ARGS naming the part of the subject or the extension that does not parse;
+ * GGTPM_ERROR_NOT_SUPPORTED: a key that is neither RSA nor ECC.
  */
 typedef struct _Csr Csr;
 
-Csr *csr_new (GBytes *spki, const char *subject, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+Csr *csr_new (GBytes *spki, const char *subject, const ExtensionParams *extensions, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/* X.509 version 3 of an end entity, valid from now for @days: at most CSR_MAX_DAYS. */
+#define CSR_MAX_DAYS (100 * 366)
+Csr *csr_new_self_signed (GBytes *spki,
+                          const char *subject,
+                          const ExtensionParams *extensions,
+                          guint days,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void csr_free (Csr *csr);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Csr, csr_free)
 

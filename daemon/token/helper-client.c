@@ -305,6 +305,7 @@ send_request (Call *call, json_object *request, GError **error)
   text[len] = '\0';
   wipe_pin (request, PROTOCOL_MEMBER_PIN);
   wipe_pin (request, PROTOCOL_MEMBER_SO_PIN);
+  wipe_pin (request, PROTOCOL_MEMBER_NEW_PIN);
   return sent;
 }
 

@@ -57,7 +57,7 @@ take_bytes (json_object *answer, const char *name, GError **error)
   GBytes *bytes = text != NULL ? protocol_decode_bytes (text) : NULL;
 
   if (bytes == NULL)
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "the token helper's answer has no `%s`",
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "the token helper's answer has no '%s'",
                  name);
   return bytes;
 }
@@ -77,7 +77,7 @@ helper_jobs_list (HelperClient *client, GCancellable *cancellable, GError **erro
       json_object_is_type (tokens, json_type_array))
     return json_object_get (tokens);
   g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
-                       "the token helper's answer has no `tokens`");
+                       "the token helper's answer has no 'tokens'");
   return NULL;
 }
 
@@ -191,6 +191,94 @@ helper_jobs_login (HelperClient *client,
   return answer != NULL;
 }
 
+/* A job whose members are the token, a PIN and a key, and whose answer has nothing in it. */
+static gboolean
+change_key (HelperClient *client,
+            const char *job,
+            const char *token,
+            const Secret *pin,
+            GBytes *id,
+            const char *label,
+            GCancellable *cancellable,
+            GError **error)
+{
+  json_object *request = new_request (job);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_bytes (request, "id", id);
+  if (label != NULL)
+    add_text (request, "label", label);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL;
+}
+
+gboolean
+helper_jobs_delete_key (HelperClient *client,
+                        const char *token,
+                        const Secret *pin,
+                        GBytes *id,
+                        GCancellable *cancellable,
+                        GError **error)
+{
+  return change_key (client, PROTOCOL_JOB_DELETE_KEY, token, pin, id, NULL, cancellable, error);
+}
+
+gboolean
+helper_jobs_rename_key (HelperClient *client,
+                        const char *token,
+                        const Secret *pin,
+                        GBytes *id,
+                        const char *label,
+                        GCancellable *cancellable,
+                        GError **error)
+{
+  return change_key (client, PROTOCOL_JOB_RENAME_KEY, token, pin, id, label, cancellable, error);
+}
+
+GBytes *
+helper_jobs_decrypt (HelperClient *client,
+                     const char *token,
+                     const Secret *pin,
+                     GBytes *id,
+                     GBytes *data,
+                     GCancellable *cancellable,
+                     GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_DECRYPT);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_bytes (request, "id", id);
+  add_bytes (request, "data", data);
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL ? take_bytes (answer, "data", error) : NULL;
+}
+
+gboolean
+helper_jobs_change_pin (HelperClient *client,
+                        const char *job,
+                        const char *token,
+                        const Secret *pin,
+                        const Secret *new_pin,
+                        GCancellable *cancellable,
+                        GError **error)
+{
+  json_object *request = new_request (job);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "token", token);
+  add_pin (request,
+           g_str_equal (job, PROTOCOL_JOB_CHANGE_PIN) ? PROTOCOL_MEMBER_PIN
+                                                      : PROTOCOL_MEMBER_SO_PIN,
+           pin);
+  add_pin (request, PROTOCOL_MEMBER_NEW_PIN, new_pin);
+  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL;
+}
+
 gboolean
 helper_jobs_reopen (HelperClient *client, GCancellable *cancellable, GError **error)
 {
@@ -209,10 +297,11 @@ helper_jobs_make_csr (HelperClient *client,
                       GBytes *id,
                       GBytes *spki,
                       const char *subject,
+                      const ExtensionParams *extensions,
                       GCancellable *cancellable,
                       GError **error)
 {
-  g_autoptr (Csr) csr = csr_new (spki, subject, error);
+  g_autoptr (Csr) csr = csr_new (spki, subject, extensions, error);
   g_autoptr (GBytes) digest = NULL;
   g_autoptr (GBytes) signature = NULL;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/secret.h"
+#include "token/extensions.h"
 #include "token/helper-client.h"
 
 G_BEGIN_DECLS
@@ -68,18 +69,52 @@ gboolean helper_jobs_login (HelperClient *client,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The pair and its certificates. Errors: GGTPM_ERROR_NOT_FOUND. */
+gboolean helper_jobs_delete_key (HelperClient *client,
+                                 const char *token,
+                                 const Secret *pin,
+                                 GBytes *id,
+                                 GCancellable *cancellable,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean helper_jobs_rename_key (HelperClient *client,
+                                 const char *token,
+                                 const Secret *pin,
+                                 GBytes *id,
+                                 const char *label,
+                                 GCancellable *cancellable,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* RSA, PKCS#1 v1.5. */
+GBytes *helper_jobs_decrypt (HelperClient *client,
+                             const char *token,
+                             const Secret *pin,
+                             GBytes *id,
+                             GBytes *data,
+                             GCancellable *cancellable,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @job: PROTOCOL_JOB_CHANGE_PIN; @pin is the SO PIN for PROTOCOL_JOB_INIT_PIN and PROTOCOL_JOB_CHANGE_SO_PIN. */
+gboolean helper_jobs_change_pin (HelperClient *client,
+                                 const char *job,
+                                 const char *token,
+                                 const Secret *pin,
+                                 const Secret *new_pin,
+                                 GCancellable *cancellable,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* What others have written meanwhile is read at the next job; the login is forgotten. */
 gboolean helper_jobs_reopen (HelperClient *client,
                              GCancellable *cancellable,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* A certificate request for the key of @spki, signed by it and verified; PEM. */
+/* A certificate request for the key of @spki, signed by it and verified; PEM. @extensions: may be NULL */
 char *helper_jobs_make_csr (HelperClient *client,
                             const char *token,
                             const Secret *pin,
                             GBytes *id,
                             GBytes *spki,
                             const char *subject,
+                            const ExtensionParams *extensions,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

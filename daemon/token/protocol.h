@@ -16,16 +16,23 @@ G_BEGIN_DECLS
  *   request   { "job": JOB, ... }
  *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT }
  *
- * JOB, its members -> those of the answer ("pin" and "so-pin" are strings: the only way a PIN takes):
+ * JOB, its members -> those of the answer ("pin", "so-pin" and "new-pin" are strings: the only way a PIN takes):
  *
  *   list               -> "tokens": [ { "label", "slot", "manufacturer", "model", "serial", "keys": [ { "label", "id",
- *                         "algorithm", "spki", "certificate" (DER, absent if none) } ] } ]; no login
+ *                         "algorithm", "spki", "public-area" (TPMT_PUBLIC, absent if unknown), "certificate" (DER,
+ *                         absent if none) } ] } ]; no login
  *   init-token         "token", "so-pin", "pin"               -> "slot"; C_InitToken and C_InitPIN
  *   generate-key       "token", "pin", "label", "id", "algorithm"  -> "spki"
  *   sign               "token", "pin", "id", "mechanism" (ecdsa | rsa-pkcs | rsa-pss), "hash", "digest"
  *                                                             -> "signature" (ECDSA: DER)
  *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces those of that id
  *   login              "token", "pin"                         -> nothing; proves the PIN
+ *   delete-key         "token", "pin", "id"                   -> nothing; the pair and the certificates of that id
+ *   rename-key         "token", "pin", "id", "label"          -> nothing; the pair and the certificates of that id
+ *   decrypt            "token", "pin", "id", "data"           -> "data"; RSA, PKCS#1 v1.5
+ *   change-pin         "token", "pin", "new-pin"              -> nothing; the user PIN
+ *   init-pin           "token", "so-pin", "new-pin"           -> nothing; a new user PIN by the security officer
+ *   change-so-pin      "token", "so-pin", "new-pin"           -> nothing
  *   reopen             -> nothing; C_Finalize: the next job reads the store anew
  *
  * A PIN is tried at most once for a request, and not at all where this helper has it accepted already.
@@ -36,11 +43,18 @@ G_BEGIN_DECLS
 #define PROTOCOL_JOB_SIGN            "sign"
 #define PROTOCOL_JOB_PUT_CERTIFICATE "put-certificate"
 #define PROTOCOL_JOB_LOGIN           "login"
+#define PROTOCOL_JOB_DELETE_KEY      "delete-key"
+#define PROTOCOL_JOB_RENAME_KEY      "rename-key"
+#define PROTOCOL_JOB_DECRYPT         "decrypt"
+#define PROTOCOL_JOB_CHANGE_PIN      "change-pin"
+#define PROTOCOL_JOB_INIT_PIN        "init-pin"
+#define PROTOCOL_JOB_CHANGE_SO_PIN   "change-so-pin"
 #define PROTOCOL_JOB_REOPEN          "reopen"
 
 /* Members that are wiped after use, wherever they stand. */
-#define PROTOCOL_MEMBER_PIN    "pin"
-#define PROTOCOL_MEMBER_SO_PIN "so-pin"
+#define PROTOCOL_MEMBER_PIN     "pin"
+#define PROTOCOL_MEMBER_SO_PIN  "so-pin"
+#define PROTOCOL_MEMBER_NEW_PIN "new-pin"
 
 #define PROTOCOL_ALGORITHM_ECC_P256 "ecc-p256"
 #define PROTOCOL_ALGORITHM_RSA_2048 "rsa-2048"

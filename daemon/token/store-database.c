@@ -264,7 +264,7 @@ read_token_config (sqlite3 *database, const char *token, GError **error)
   if (result == SQLITE_ROW && sqlite3_column_text (statement, 0) != NULL)
     return g_strdup ((const char *)sqlite3_column_text (statement, 0));
   if (result == SQLITE_DONE)
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "there is no token `%s` in %s", token,
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "there is no token '%s' in %s", token,
                  sqlite3_db_filename (database, "main"));
   else
     set_error (database, "cannot read", error);
@@ -287,7 +287,7 @@ store_database_set_pss_sigs_good (sqlite3 *database,
   if (edited == NULL)
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE,
-                   "the configuration of token `%s` in %s has an unknown form", token,
+                   "the configuration of token '%s' in %s has an unknown form", token,
                    sqlite3_db_filename (database, "main"));
       return FALSE;
     }

@@ -5,6 +5,7 @@
 
 #include "dbus/error.h"
 #include "token/protocol.h"
+#include "token/public-key.h"
 #include "token/uri.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ token_key_free (TokenKey *key)
   g_clear_pointer (&key->spki, g_bytes_unref);
   g_free (key->uri);
   g_clear_pointer (&key->certificate, g_bytes_unref);
+  g_clear_pointer (&key->name, g_bytes_unref);
   g_free (key);
 }
 
@@ -59,12 +61,16 @@ static TokenKey *
 parse_key (json_object *object, GError **error)
 {
   g_autoptr (TokenKey) key = g_new0 (TokenKey, 1);
+  g_autoptr (GBytes) area = take_bytes (object, "public-area");
 
   key->label = take_text (object, "label");
   key->id = take_bytes (object, "id");
   key->algorithm = take_text (object, "algorithm");
   key->spki = take_bytes (object, "spki");
   key->certificate = take_bytes (object, "certificate");
+  if (area != NULL && !public_key_parse_area (area, &key->attributes, &key->name))
+    key->attributes = 0;
+  key->is_roca = key->spki != NULL && public_key_is_roca (key->spki);
   if (key->id != NULL && key->spki != NULL)
     return g_steal_pointer (&key);
   g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,

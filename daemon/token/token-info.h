@@ -19,6 +19,9 @@ typedef struct
   GBytes *spki;        /* SubjectPublicKeyInfo, DER */
   char *uri;           /* of the private key */
   GBytes *certificate; /* DER; NULL: none */
+  GBytes *name;        /* TPM2B_NAME without its size; NULL: not known */
+  guint32 attributes;  /* TPMA_OBJECT; 0 where @name is NULL */
+  gboolean is_roca;    /* CVE-2017-15361 */
 } TokenKey;
 
 typedef struct

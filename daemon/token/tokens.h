@@ -5,6 +5,7 @@
 
 #include "common/config.h"
 #include "common/secret.h"
+#include "token/extensions.h"
 #include "token/helper-client.h"
 #include "token/store.h"
 #include "token/token-info.h"
@@ -83,17 +84,66 @@ GBytes *tokens_sign (Tokens *tokens,
                      GCancellable *cancellable,
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @subject: NULL: `CN=` and the key's label. Returns PEM. */
+/* RSA, PKCS#1 v1.5. Errors: GGTPM_ERROR_NOT_SUPPORTED: it is another key. */
+GBytes *tokens_decrypt (Tokens *tokens,
+                        Tpm *tpm,
+                        const char *token,
+                        GBytes *id,
+                        GBytes *data,
+                        const Secret *pin,
+                        GCancellable *cancellable,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef struct
+{
+  const char *subject; /* NULL: `CN=` and the key's label */
+  ExtensionParams extensions;
+  guint
+      self_signed_days; /* 0: a request; else a self-signed certificate, valid from now for so long */
+} TokenCsrParams;
+
+/* Returns PEM. */
 char *tokens_create_csr (Tokens *tokens,
                          Tpm *tpm,
                          const char *token,
                          GBytes *id,
-                         const char *subject,
+                         const TokenCsrParams *params,
                          const Secret *pin,
                          GCancellable *cancellable,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @force: also when it is expired or not valid yet */
+/* The pair and its certificates; cannot be undone. */
+gboolean tokens_delete_key (Tokens *tokens,
+                            Tpm *tpm,
+                            const char *token,
+                            GBytes *id,
+                            const Secret *pin,
+                            GCancellable *cancellable,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * A successor of a key: a pair of the same algorithm (@algorithm: NULL) with TOKENS_SUCCESSOR behind the label, and a
+ * request for it, both or none of them. The key itself stays in use until tokens_install_certificate() gets a
+ * certificate of the successor. Where there is a successor already, only the request is made.
+ * @params: the subject's default is the key's, not its successor's
+ * @out_csr: PEM. Returns the successor. Errors: GGTPM_ERROR_INVALID_ARGS: no room for TOKENS_SUCCESSOR in the label.
+ */
+#define TOKENS_SUCCESSOR ".next"
+TokenKey *tokens_rotate_key (Tokens *tokens,
+                             Tpm *tpm,
+                             const char *token,
+                             GBytes *id,
+                             const char *algorithm,
+                             const TokenCsrParams *params,
+                             const Secret *pin,
+                             char **out_csr,
+                             GCancellable *cancellable,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * A certificate of the key's successor removes the key and gives the successor its label, in one change of the store.
+ * @force: also when it is expired or not valid yet
+ */
 gboolean tokens_install_certificate (Tokens *tokens,
                                      Tpm *tpm,
                                      const char *token,

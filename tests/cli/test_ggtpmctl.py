@@ -23,8 +23,8 @@ from cli import bus, openssl  # noqa: E402
 URI = 'pkcs11:token=greengrass;object=greenkey;type=private'
 
 TOKEN_MEMBERS = {'label', 'slot_id', 'manufacturer', 'model', 'serial', 'uri', 'pin_stored', 'keys', 'path'}
-KEY_MEMBERS = {'token', 'label', 'id', 'algorithm', 'uri', 'public_key', 'has_certificate', 'certificate_not_after',
-               'path'}
+KEY_MEMBERS = {'token', 'label', 'id', 'algorithm', 'uri', 'public_key', 'name', 'attributes', 'no_da', 'roca',
+               'has_certificate', 'certificate_not_after', 'path'}
 DEVICE_MEMBERS = {'node', 'tcti', 'family', 'level', 'revision', 'spec_date', 'manufacturer', 'manufacturer_id',
                   'vendor_string', 'model', 'tpm_type', 'firmware_version', 'firmware_raw', 'memory'}
 HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counter', 'lockout_max', 'lockout_interval',
@@ -414,8 +414,126 @@ class Provisioned(cli.Case):
         self.assertEqual(terminal.wait(), 2)
         self.assertIn('--out', terminal.output)
 
+    def test_key_csr_extensions(self):
+        options = ('--alt-names', 'DNS:core-1.example.org,IP:192.0.2.1', '--key-usage', 'digitalSignature',
+                   '--ext-key-usage', 'clientAuth,serverAuth')
+        csr = self.ok('key', 'csr', 'greenkey', *options)
+        text = openssl('req', '-noout', '-text', '-verify', stdin=csr.encode())
+        self.assertIn(b'DNS:core-1.example.org, IP Address:192.0.2.1', text.stdout)
+        self.assertIn(b'TLS Web Client Authentication, TLS Web Server Authentication', text.stdout)
+        self.assertIn(b'verify OK', text.stderr)
+        self.assertIn('core-1', self.fails(2, 'InvalidArgs', 'key', 'csr', 'greenkey', '--alt-names', 'core-1'))
+        self.assertIn('keyCertSign', self.fails(2, 'InvalidArgs', 'key', 'csr', 'greenkey', '--key-usage', 'signing'))
+
+    def test_key_self_sign(self):
+        for name in ('greenkey', 'rsakey'):
+            path = self.path('self.pem')
+            value = self.json('key', 'self-sign', name, '--subject', 'CN=own', '--days', '3', '--out', path,
+                              '--alt-names', 'DNS:localhost')
+            self.assertEqual(set(value), {'token', 'label', 'certificate', 'out'})
+            self.assertIn(b'OK', openssl('verify', '-CAfile', path, '-check_ss_sig', path).stdout)
+            self.assertIn(b'DNS:localhost', openssl('x509', '-in', path, '-noout', '-text').stdout)
+        self.assertIn('BEGIN CERTIFICATE', self.ok('key', 'self-sign', 'greenkey'))
+        for days in ('0', 'x', '-1', '999999'):
+            self.assertIn('days', self.fails(2, 'InvalidArgs', 'key', 'self-sign', 'greenkey', '--days', days))
+
+    def test_key_public_key(self):
+        pem = self.ok('key', 'public-key', 'greenkey')
+        self.assertEqual(pem, self.json('key', 'list')['keys'][0]['public_key'])
+        self.assertEqual(openssl('pkey', '-pubin', '-pubout', stdin=pem.encode()).stdout.decode(), pem)
+        jwk = json.loads(self.json('key', 'public-key', 'rsakey', '--format', 'jwk')['public_key'])
+        self.assertEqual((set(jwk), jwk['kty']), ({'kty', 'n', 'e', 'kid'}, 'RSA'))
+        self.assertIn('jwk', self.fails(2, 'InvalidArgs', 'key', 'public-key', 'greenkey', '--format', 'der'))
+        # needs no rights
+        self.assertEqual(self.ok('key', 'public-key', 'greenkey', uid=bus.ALICE), pem)
+
+    def test_key_verify(self):
+        for name, options in (('greenkey', ()), ('rsakey', ('--mechanism', 'rsa-pss', '--hash', 'sha384'))):
+            signature = self.run_ctl('key', 'sign', name, *options, stdin=b'data').stdout
+            with open(self.path('signature'), 'wb') as file:
+                file.write(signature)
+            args = ('key', 'verify', name, self.path('signature'), *options)
+            self.assertEqual(self.run_ctl(*args, stdin=b'data', uid=bus.ALICE).stdout, b'valid\n')
+            self.assertEqual(self.json(*args, stdin=b'data'), {'token': 'greengrass', 'label': name, 'valid': True})
+            self.assertIn(name, self.fails(1, 'Failed', *args, stdin=b'Data'))
+        self.fails(2, 'InvalidArgs', 'key', 'verify', 'greenkey', '-', stdin=b'x')
+
+    def test_key_decrypt(self):
+        with open(self.path('pub'), 'w', encoding='ascii') as file:
+            file.write(self.ok('key', 'public-key', 'rsakey'))
+        cipher = openssl('pkeyutl', '-encrypt', '-pubin', '-inkey', self.path('pub'), stdin=b'secret').stdout
+        self.assertEqual(self.run_ctl('key', 'decrypt', 'rsakey', stdin=cipher).stdout, b'secret')
+        value = self.json('key', 'decrypt', 'rsakey', stdin=cipher)
+        self.assertEqual(base64.b64decode(value['plain']), b'secret')
+        self.fails(1, 'NotSupported', 'key', 'decrypt', 'greenkey', stdin=cipher)
+        self.fails(2, 'InvalidArgs', 'key', 'decrypt', 'rsakey', stdin=b'x' * 513)
+
+    def test_key_attributes(self):
+        keys = {one['label']: one for one in self.json('key', 'list')['keys']}
+        # the Name is what TPM2_ReadPublic would say: nameAlg and the digest of the public area
+        self.assertRegex(keys['greenkey']['name'], '^000b[0-9a-f]{64}$')
+        # fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth; sign
+        self.assertEqual(keys['greenkey']['attributes'] & 0x40072, 0x40072)
+        self.assertEqual((keys['greenkey']['no_da'], keys['rsakey']['roca']), (False, False))
+
+    def test_key_delete(self):
+        self.ok('key', 'create', 'doomed')
+        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'key', 'delete', 'doomed'))
+        self.assertEqual(self.json('key', 'delete', 'doomed', '--yes'),
+                         {'token': 'greengrass', 'label': 'doomed', 'deleted': True})
+        self.assertNotIn('doomed', self.ok('key', 'list'))
+        self.fails(3, 'NotFound', 'key', 'delete', 'doomed', '--yes')
+        # what is left works
+        self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
+
+    def issue(self, csr, name):
+        """A certificate from that request by a throw-away CA."""
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=CA',
+                '-keyout', self.path('ca.key'), '-out', self.path('ca.pem'))
+        pem = openssl('x509', '-req', '-CA', self.path('ca.pem'), '-CAkey', self.path('ca.key'), '-CAcreateserial',
+                      stdin=csr.encode()).stdout
+        with open(self.path(name), 'wb') as file:
+            file.write(pem)
+        return self.path(name)
+
+    def key_of(self, label):
+        return next((one for one in self.json('key', 'list')['keys'] if one['label'] == label), None)
+
+    def test_key_rotate(self):
+        self.ok('key', 'create', 'turning')
+        self.ok('key', 'install-cert', 'turning', self.issue(self.ok('key', 'csr', 'turning'), 'old.pem'))
+        before = self.key_of('turning')
+        csr = self.ok('key', 'rotate', 'turning', '--subject', 'CN=new')
+        self.assertIn(b'verify OK', openssl('req', '-verify', '-noout', stdin=csr.encode()).stderr)
+        # the old one stays in use, and another request is for the same successor
+        successor = self.key_of('turning.next')
+        self.assertEqual(self.key_of('turning'), before)
+        again = self.json('key', 'rotate', 'turning')['csr']
+        public = [openssl('req', '-pubkey', '-noout', stdin=text.encode()).stdout.decode() for text in (csr, again)]
+        self.assertEqual(public, [successor['public_key']] * 2)
+        self.assertIn(b'CN = turning\n', openssl('req', '-noout', '-subject', stdin=again.encode()).stdout)
+        # another's certificate changes nothing
+        foreign = self.issue(self.ok('key', 'csr', 'greenkey'), 'foreign.pem')
+        self.fails(2, 'InvalidArgs', 'key', 'install-cert', 'turning', foreign)
+        self.assertEqual(self.key_of('turning'), before)
+
+        self.ok('key', 'install-cert', 'turning', self.issue(csr, 'new.pem'))
+        after = self.key_of('turning')
+        self.assertEqual((after['id'], after['public_key'], after['has_certificate']),
+                         (successor['id'], successor['public_key'], True))
+        self.assertEqual(after['uri'], before['uri'])
+        self.assertIsNone(self.key_of('turning.next'))
+        signature = self.run_ctl('key', 'sign', 'turning', stdin=b'x').stdout
+        self.verify('turning', signature, b'x', '-sha256')
+        self.assertIn('.next', self.fails(2, 'InvalidArgs', 'key', 'rotate',
+                                          self.json('key', 'create', 'x' * 30)['label']))
+        self.ok('key', 'delete', 'x' * 30, '--yes')
+        self.ok('key', 'delete', 'turning', '--yes')
+
     def test_no_rights(self):
         for args in (['key', 'sign', 'greenkey'], ['key', 'csr', 'greenkey'], ['key', 'create', 'x'],
+                     ['key', 'delete', 'greenkey', '--yes'], ['key', 'decrypt', 'rsakey'],
+                     ['key', 'rotate', 'greenkey'], ['key', 'self-sign', 'greenkey'],
                      ['config', 'write', 'lite', '--print']):
             self.fails(4, 'NotAuthorized', '--no-ask-password', *args, uid=bus.ALICE)
 

@@ -86,8 +86,9 @@ class Tables(unittest.TestCase):
 
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
-                         ['status', 'info', 'provision', 'token list', 'key list', 'key create', 'key csr', 'key uri',
-                          'key install-cert', 'key sign', 'config write'])
+                         ['status', 'info', 'provision', 'token list', 'key list', 'key create', 'key csr',
+                          'key self-sign', 'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign',
+                          'key verify', 'key decrypt', 'key delete', 'config write'])
 
     def test_man_has_every_command_and_no_other(self):
         sections = [name for name in self.man if name.islower()]
@@ -196,7 +197,8 @@ class Usage(unittest.TestCase):
     def test_usage(self):
         self.assert_usage(['frobnicate'], "'frobnicate'")
         self.assert_usage(['provison'], "'provison'", "'provision'")
-        self.assert_usage(['key'], 'list, create, csr, uri, install-cert, sign')
+        self.assert_usage(['key'], 'list, create, csr, self-sign, rotate, public-key, uri, install-cert, sign, '
+                          'verify, decrypt, delete')
         self.assert_usage(['key', 'lits'], "'lits'", "'list'")
         self.assert_usage(['provision', '--tokn', 'a'], "'--tokn'", "'--token'")
         self.assert_usage(['info', '--token', 'a'], "'--token'")

@@ -88,9 +88,16 @@ class GateCase(unittest.TestCase):
             ('org.ggtpm1.Health', 'ResetLockout'): (bus.DEVICE, *empty),
             ('org.ggtpm1.Job', 'Cancel'): (self.job, *empty),
             ('org.ggtpm1.Key', 'CreateCsr'): (self.key, *empty),
+            ('org.ggtpm1.Key', 'CreateSelfSigned'): (self.key, *empty),
+            ('org.ggtpm1.Key', 'Decrypt'): (self.key, '(aya{sv})', b'text', {}),
+            # what they do would be missing afterwards: an option that is unknown shows that they let in
+            ('org.ggtpm1.Key', 'Delete'): (self.key, '(a{sv})', {'colour': bus.GLib.Variant('s', 'red')}),
+            ('org.ggtpm1.Key', 'Rotate'): (self.key, '(a{sv})', {'colour': bus.GLib.Variant('s', 'red')}),
+            ('org.ggtpm1.Key', 'ExportPublicKey'): (self.key, '(sa{sv})', 'jwk', {}),
             ('org.ggtpm1.Key', 'GetCertificate'): (self.key, None),
             ('org.ggtpm1.Key', 'InstallCertificate'): (self.key, '(sa{sv})', 'no certificate', {}),
             ('org.ggtpm1.Key', 'Sign'): (self.key, '(aya{sv})', b'text', {}),
+            ('org.ggtpm1.Key', 'Verify'): (self.key, '(ayaya{sv})', b'text', b'no signature', {}),
             ('org.ggtpm1.Provisioning', 'Provision'): (bus.ROOT, *empty),
             ('org.ggtpm1.Provisioning', 'RenderConfig'): (bus.ROOT, '(sa{sv})', 'lite', {}),
             ('org.ggtpm1.Token', 'CreateKey'): (self.token, '(ssa{sv})', 'greenkey', 'ecc-p256', {}),
@@ -99,7 +106,10 @@ class GateCase(unittest.TestCase):
     # What those answer that are let in, where that is an error
     LET_IN = {
         ('org.ggtpm1.Job', 'Cancel'): 'org.ggtpm1.Error.NotSupported',
+        ('org.ggtpm1.Key', 'Decrypt'): 'org.ggtpm1.Error.NotSupported',
+        ('org.ggtpm1.Key', 'Delete'): 'org.ggtpm1.Error.InvalidArgs',
         ('org.ggtpm1.Key', 'GetCertificate'): 'org.ggtpm1.Error.NotFound',
+        ('org.ggtpm1.Key', 'Rotate'): 'org.ggtpm1.Error.InvalidArgs',
         ('org.ggtpm1.Key', 'InstallCertificate'): 'org.ggtpm1.Error.InvalidArgs',
     }
 

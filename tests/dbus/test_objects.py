@@ -241,7 +241,10 @@ class Provisioned(Case):
                  (bus.DEVICE, 'org.ggtpm1.Health', 'ResetLockout', ''), (bus.ROOT, PROVISIONING, 'Provision', ''),
                  (bus.ROOT, PROVISIONING, 'RenderConfig', 's', 'v1'),
                  (self.token, TOKEN, 'CreateKey', 'ss', 'new', 'ecc-p256'), (self.key, KEY, 'CreateCsr', ''),
-                 (self.key, KEY, 'Sign', 'ay', b'text'), (self.key, KEY, 'InstallCertificate', 's', 'pem')]
+                 (self.key, KEY, 'Sign', 'ay', b'text'), (self.key, KEY, 'InstallCertificate', 's', 'pem'),
+                 (self.key, KEY, 'CreateSelfSigned', ''), (self.key, KEY, 'Rotate', ''), (self.key, KEY, 'Delete', ''),
+                 (self.key, KEY, 'Decrypt', 'ay', b'text'), (self.key, KEY, 'ExportPublicKey', 's', 'pem'),
+                 (self.key, KEY, 'Verify', 'ayay', b'text', b'signature')]
         calls.append((self.begin_provisioning(), JOB, 'Cancel', ''))
         self.caller.wait_job(calls[-1][0])
         before = self.caller.objects()
@@ -260,6 +263,8 @@ class Provisioned(Case):
                 (bus.ROOT, PROVISIONING, 'RenderConfig', 's', ('v1',), 'region', v('u', 1), "'s'"),
                 (self.token, TOKEN, 'CreateKey', 'ss', ('new', 'ecc-p256'), 'id', v('s', '01'), "'ay'"),
                 (self.key, KEY, 'CreateCsr', '', (), 'subject', v('ay', b'CN=x'), "'s'"),
+                (self.key, KEY, 'CreateCsr', '', (), 'alt-names', v('s', 'DNS:a'), "'as'"),
+                (self.key, KEY, 'CreateSelfSigned', '', (), 'days', v('i', 1), "'u'"),
                 (self.key, KEY, 'Sign', 'ay', (b'text',), 'hash', v('i', 256), "'s'"),
                 (self.key, KEY, 'InstallCertificate', 's', ('pem',), 'force', v('u', 1), "'b'")):
             with self.subTest((method, option)), self.assert_error('InvalidArgs', f"'{option}'", wanted):
@@ -403,7 +408,9 @@ class Pins(Case):
         with self.assertRaises(bus.Error) as caught:
             self.sign(self.fd(bus.memfd(b'wrong')))
         self.assertEqual(caught.exception.name, PREFIX + 'AuthFailed')
-        self.caller.call(bus.DEVICE, 'org.ggtpm1.Health', 'Check', '(a{sv})', {})
+        # nobody has to ask for it: the daemon looks at the counter itself, and not only at its next poll
+        bus.wait_for(lambda: self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter') > before,
+                     'the counter shows the failed try', 10)
         after = self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter')
         # one try, one count: nothing was tried again
         self.assertEqual(after, before + 1)

@@ -164,8 +164,8 @@ test_create_key (TestToken *fixture, gconstpointer algorithm)
       g_assert_no_error (error);
       g_test_message ("%s: %u TPM commands", algorithms[i], test_token_count (fixture) - before);
       g_assert_cmpuint (g_bytes_get_size (key->id), ==, 8);
-      csr = tokens_create_csr (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, key->id, NULL,
-                               NULL, NULL, &error);
+      csr = tokens_create_csr (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, key->id,
+                               &(TokenCsrParams){ NULL }, NULL, NULL, &error);
       g_assert_no_error (error);
       test_token_assert_contains (csr, "BEGIN CERTIFICATE REQUEST");
     }

@@ -85,7 +85,7 @@ class TokenHelperTest(unittest.TestCase):
             self.assert_refused(helper.ask(line), "InvalidArgs", "not JSON")
         for line in (b"[]", b"17", b"null", b'"list"', b"{}", b'{"job":null}', b'{"job":7}', b'{"token":"x"}'):
             self.assert_refused(helper.ask(line), "InvalidArgs")
-        self.assert_refused(helper.job("destroy"), "InvalidArgs", "`destroy`")
+        self.assert_refused(helper.job("destroy"), "InvalidArgs", "'destroy'")
         self.assertEqual(helper.job("list"), {"ok": True, "tokens": []})
         self.assertEqual(helper.end(), 0)
 
@@ -94,19 +94,19 @@ class TokenHelperTest(unittest.TestCase):
         good = {"token": "t", "pin": "p", "id": "01", "mechanism": "ecdsa", "hash": "sha256", "digest": "00" * 32}
         for name in good:
             request = {key: value for key, value in good.items() if key != name}
-            self.assert_refused(helper.job("sign", **request), "InvalidArgs", f"`{name}` is missing")
-            self.assert_refused(helper.job("sign", **good | {name: 7}), "InvalidArgs", f"`{name}` is not a string")
-            self.assert_refused(helper.job("sign", **good | {name: "a\0b"}), "InvalidArgs", f"`{name}` contains a NUL")
+            self.assert_refused(helper.job("sign", **request), "InvalidArgs", f"'{name}' is missing")
+            self.assert_refused(helper.job("sign", **good | {name: 7}), "InvalidArgs", f"'{name}' is not a string")
+            self.assert_refused(helper.job("sign", **good | {name: "a\0b"}), "InvalidArgs", f"'{name}' contains a NUL")
         for value in ("0", "xy", "0 ", "0x01"):
-            self.assert_refused(helper.job("sign", **good | {"id": value}), "InvalidArgs", "`id` is not hexadecimal")
-        self.assert_refused(helper.job("sign", **good | {"id": ""}), "InvalidArgs", "`id` is empty")
-        self.assert_refused(helper.job("sign", **good | {"token": ""}), "InvalidArgs", "`token` is empty")
-        self.assert_refused(helper.job("sign", **good | {"token": "x" * 33}), "InvalidArgs", "`token` is longer")
-        self.assert_refused(helper.job("sign", **good | {"so_pin": "x"}), "InvalidArgs", "`so-pin` is unknown")
-        self.assert_refused(helper.job("list", token="t"), "InvalidArgs", "`token` is unknown")
+            self.assert_refused(helper.job("sign", **good | {"id": value}), "InvalidArgs", "'id\' is not hexadecimal")
+        self.assert_refused(helper.job("sign", **good | {"id": ""}), "InvalidArgs", "'id\' is empty")
+        self.assert_refused(helper.job("sign", **good | {"token": ""}), "InvalidArgs", "'token\' is empty")
+        self.assert_refused(helper.job("sign", **good | {"token": "x" * 33}), "InvalidArgs", "'token\' is longer")
+        self.assert_refused(helper.job("sign", **good | {"so_pin": "x"}), "InvalidArgs", "'so-pin\' is unknown")
+        self.assert_refused(helper.job("list", token="t"), "InvalidArgs", "'token\' is unknown")
         # None of them opened the store.
         self.assertEqual(os.listdir(self.store), [])
-        self.assert_refused(helper.job("sign", **good), "NotFound", "`t`")
+        self.assert_refused(helper.job("sign", **good), "NotFound", "'t\'")
 
     def test_no_secret_in_answers(self):
         helper = self.start()
@@ -120,7 +120,7 @@ class TokenHelperTest(unittest.TestCase):
         helper = self.start()
         pins = {"pin": "u" * 64, "so_pin": "s" * 64}
         self.assertEqual(helper.job("init-token", token="t", **pins), {"ok": True, "slot": 1})
-        self.assert_refused(helper.job("init-token", token="t", **pins), "Exists", "`t`")
+        self.assert_refused(helper.job("init-token", token="t", **pins), "Exists", "'t\'")
         self.assertEqual(helper.job("login", token="t", pin="u" * 64), {"ok": True})
         key = {"token": "t", "pin": "u" * 64, "label": "k", "id": "01"}
         self.assert_refused(helper.job("generate-key", **key, algorithm="rsa-512"), "NotSupported", "rsa-512")
@@ -128,6 +128,8 @@ class TokenHelperTest(unittest.TestCase):
         self.assertTrue(made["ok"])
         listed = helper.job("list")["tokens"]
         self.assertEqual([token["label"] for token in listed], ["t"])
+        # TPMT_PUBLIC: ECC, nameAlg SHA-256, fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth; uses
+        self.assertRegex(listed[0]["keys"][0].pop("public-area"), "^0023000b000[4-6]0072")
         self.assertEqual(listed[0]["keys"],
                          [{"label": "k", "id": "01", "algorithm": "ecc-p256", "spki": made["spki"]}])
         signing = {"token": "t", "pin": "u" * 64, "id": "01", "mechanism": "ecdsa", "hash": "sha256"}

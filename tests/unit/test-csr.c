@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 #include "common/certificate.h"
@@ -72,7 +73,7 @@ make_request (EVP_PKEY *key, const char *subject)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) spki = get_spki (key);
-  g_autoptr (Csr) csr = csr_new (spki, subject, &error);
+  g_autoptr (Csr) csr = csr_new (spki, subject, NULL, &error);
   g_autoptr (GBytes) digest = NULL;
   g_autoptr (GBytes) signature = NULL;
   char *pem;
@@ -94,7 +95,7 @@ test_algorithms (void)
     {
       g_autoptr (EVP_PKEY) key = make_key (types[i][0]);
       g_autoptr (GBytes) spki = get_spki (key);
-      g_autoptr (Csr) csr = csr_new (spki, "CN=x", NULL);
+      g_autoptr (Csr) csr = csr_new (spki, "CN=x", NULL, NULL);
       g_autofree char *pem = make_request (key, "CN=x");
       g_autofree char *name = name_of_request (pem);
 
@@ -125,7 +126,7 @@ test_wrong_signature (void)
   g_autoptr (EVP_PKEY) other = make_key ("EC");
   g_autoptr (GBytes) spki = get_spki (key);
   g_autoptr (GError) error = NULL;
-  g_autoptr (Csr) csr = csr_new (spki, "CN=x", &error);
+  g_autoptr (Csr) csr = csr_new (spki, "CN=x", NULL, &error);
   g_autoptr (GBytes) digest = NULL;
   g_autoptr (GBytes) signature = NULL;
 
@@ -225,6 +226,136 @@ test_default_subject (void)
     }
 }
 
+/* ---- extensions ---- */
+
+static char *
+print_extension (const STACK_OF (X509_EXTENSION) * extensions, int nid)
+{
+  g_autoptr (BIO) out = BIO_new (BIO_s_mem ());
+  int index = X509v3_get_ext_by_NID (extensions, nid, -1);
+  char *text = NULL;
+  long len;
+
+  g_assert_cmpint (index, >=, 0);
+  g_assert_cmpint (X509V3_EXT_print (out, X509v3_get_ext (extensions, index), 0, 0), ==, 1);
+  len = BIO_get_mem_data (out, &text);
+  return g_strndup (text, (gsize)len);
+}
+
+static void
+assert_extensions (const STACK_OF (X509_EXTENSION) * extensions)
+{
+  g_autofree char *names = print_extension (extensions, NID_subject_alt_name);
+  g_autofree char *usage = print_extension (extensions, NID_key_usage);
+  g_autofree char *purposes = print_extension (extensions, NID_ext_key_usage);
+
+  g_assert_cmpstr (
+      names, ==, "DNS:core-1.example.org, IP Address:192.0.2.1, email:x@example.org, URI:urn:a,b");
+  g_assert_cmpstr (usage, ==, "Digital Signature, Key Agreement");
+  g_assert_cmpstr (purposes, ==, "TLS Web Client Authentication, 1.2.3.4");
+}
+
+static const char *const alt_names[] = { "DNS:core-1.example.org", "IP:192.0.2.1",
+                                         "email:x@example.org", "URI:urn:a,b", NULL };
+static const char *const key_usage[] = { "keyAgreement", "digitalSignature", NULL };
+static const char *const ext_key_usage[] = { "clientAuth", "1.2.3.4", NULL };
+static const ExtensionParams all_extensions = { (char **)alt_names, (char **)key_usage,
+                                                (char **)ext_key_usage };
+
+static void
+test_request_extensions (void)
+{
+  g_autoptr (EVP_PKEY) key = make_key ("EC");
+  g_autoptr (GBytes) spki = get_spki (key);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Csr) csr = csr_new (spki, "CN=x", &all_extensions, &error);
+  g_autoptr (GBytes) digest = csr_get_digest (csr);
+  g_autoptr (GBytes) signature = sign_digest (key, digest);
+  g_autofree char *pem = csr_finish (csr, signature, &error);
+  g_autoptr (BIO) bio = BIO_new_mem_buf (pem, -1);
+  g_autoptr (X509_REQ) request = PEM_read_bio_X509_REQ (bio, NULL, NULL, NULL);
+  STACK_OF (X509_EXTENSION) *extensions = X509_REQ_get_extensions (request);
+
+  g_assert_no_error (error);
+  assert_extensions (extensions);
+  sk_X509_EXTENSION_pop_free (extensions, X509_EXTENSION_free);
+}
+
+static void
+test_self_signed (void)
+{
+  static const char *const types[] = { "EC", "RSA" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (types); i++)
+    {
+      g_autoptr (EVP_PKEY) key = make_key (types[i]);
+      g_autoptr (GBytes) spki = get_spki (key);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (Csr) csr = csr_new_self_signed (spki, "CN=x,O=y", &all_extensions, 30, &error);
+      g_autoptr (GBytes) digest = csr_get_digest (csr);
+      g_autoptr (GBytes) signature = sign_digest (key, digest);
+      g_autoptr (GBytes) wrong = g_bytes_new_static ("wrong", 5);
+      g_autofree char *pem = csr_finish (csr, signature, &error);
+      g_autoptr (X509) certificate = certificate_parse_pem (pem, &error);
+      gint64 not_before = 0, not_after = 0;
+
+      g_assert_no_error (error);
+      g_assert_cmpint (X509_verify (certificate, key), ==, 1);
+      g_assert_cmpint (X509_get_version (certificate), ==, X509_VERSION_3);
+      g_assert_cmpint (X509_check_ca (certificate), ==, 0);
+      assert_extensions (X509_get0_extensions (certificate));
+      certificate_get_validity (certificate, &not_before, &not_after);
+      g_assert_cmpint (not_after - not_before, ==, 30 * 24 * 60 * 60);
+      g_assert_cmpint (ABS (not_before - g_get_real_time () / G_USEC_PER_SEC), <, 60);
+      g_assert_null (csr_finish (csr, wrong, &error));
+      g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED);
+    }
+}
+
+static void
+test_days (void)
+{
+  g_autoptr (EVP_PKEY) key = make_key ("EC");
+  g_autoptr (GBytes) spki = get_spki (key);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Csr) most = csr_new_self_signed (spki, "CN=x", NULL, CSR_MAX_DAYS, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (most);
+  g_assert_null (csr_new_self_signed (spki, "CN=x", NULL, CSR_MAX_DAYS + 1, &error));
+  g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS);
+  g_clear_error (&error);
+  g_assert_null (csr_new_self_signed (spki, "CN=x", NULL, 0, &error));
+  g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS);
+}
+
+static void
+test_bad_extensions (void)
+{
+  static const struct
+  {
+    int field; /* of ExtensionParams */
+    const char *value;
+  } bad[] = { { 0, "core-1" },     { 0, "DNS:" },      { 0, "DNS:a b" },  { 0, "IP:1.2.3" },
+              { 0, "IP:host" },    { 0, "dirName:x" }, { 0, "DNS:\xff" }, { 0, "dns:a" },
+              { 1, "clientAuth" }, { 1, "" },          { 2, "anything" }, { 2, "1..2" },
+              { 2, "" },           { 2, "commonName" } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      char *values[] = { (char *)bad[i].value, NULL };
+      ExtensionParams params = { bad[i].field == 0 ? values : NULL,
+                                 bad[i].field == 1 ? values : NULL,
+                                 bad[i].field == 2 ? values : NULL };
+
+      if (extensions_check (&params, &error))
+        g_error ("'%s' was taken", bad[i].value);
+      g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS);
+      g_assert_nonnull (strstr (error->message, bad[i].value));
+    }
+}
+
 static void
 test_bad_key (void)
 {
@@ -233,10 +364,10 @@ test_bad_key (void)
   g_autoptr (GBytes) spki = get_spki (key);
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (csr_new (garbage, "CN=x", &error));
+  g_assert_null (csr_new (garbage, "CN=x", NULL, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS);
   g_clear_error (&error);
-  g_assert_null (csr_new (spki, "CN=x", &error));
+  g_assert_null (csr_new (spki, "CN=x", NULL, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED);
 }
 
@@ -251,5 +382,9 @@ main (int argc, char **argv)
   g_test_add_func ("/csr/bad-subjects", test_bad_subjects);
   g_test_add_func ("/csr/default-subject", test_default_subject);
   g_test_add_func ("/csr/bad-key", test_bad_key);
+  g_test_add_func ("/csr/request-extensions", test_request_extensions);
+  g_test_add_func ("/csr/self-signed", test_self_signed);
+  g_test_add_func ("/csr/days", test_days);
+  g_test_add_func ("/csr/bad-extensions", test_bad_extensions);
   return g_test_run ();
 }

@@ -1,0 +1,227 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "key-object-private.h"
+
+#include "bus/options.h"
+#include "bus/reply.h"
+#include "dbus/error.h"
+#include "dbus/names.h"
+#include "token/protocol.h"
+#include "token/public-key.h"
+
+/* RSA-4096 */
+#define MAX_CIPHERTEXT 512
+#define MAX_SIGNATURE  1024
+
+/* ---- Sign ---- */
+
+static gpointer
+op_sign (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  KeyArgs *args = data;
+  TokenSignParams params = { .mechanism = args->mechanism,
+                             .hash = args->hash,
+                             .is_digest = args->is_digest };
+
+  return tokens_sign (args->tokens, tpm, args->token, args->id, args->data, &params, args->pin,
+                      cancellable, error);
+}
+
+static void
+answer_sign (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
+{
+  ggtpm_key_complete_sign (
+      skeleton, invocation, NULL,
+      g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, (GBytes *)result, TRUE));
+}
+
+static gboolean
+parse_sign (GVariant *options, GUnixFDList *fds, KeyArgs *args, int *out_pin_fd, GError **error)
+{
+  static const char *const mechanisms[] = { PROTOCOL_MECHANISM_ECDSA, PROTOCOL_MECHANISM_RSA_PKCS,
+                                            PROTOCOL_MECHANISM_RSA_PSS, NULL };
+  static const char *const hashes[] = { "sha256", "sha384", "sha512", NULL };
+  static const char *const inputs[] = { "message", "digest", NULL };
+  g_autofree char *input = NULL;
+  const Option table[] = {
+    { "mechanism", "s", &args->mechanism },
+    { "hash", "s", &args->hash },
+    { "input", "s", &input },
+    { out_pin_fd != NULL ? "pin" : NULL, "h", out_pin_fd }, /* NULL: none is needed */
+    { NULL, NULL, NULL },
+  };
+
+  if (!options_parse (options, fds, table, error) ||
+      !options_check_choice ("mechanism", args->mechanism, mechanisms, error) ||
+      !options_check_choice ("hash", args->hash, hashes, error) ||
+      !options_check_choice ("input", input, inputs, error))
+    return FALSE;
+  args->is_digest = g_strcmp0 (input, "digest") == 0;
+  return TRUE;
+}
+
+static gboolean
+check_data (const KeyArgs *args, GError **error)
+{
+  static const struct
+  {
+    const char *hash;
+    gsize len;
+  } digests[] = { { "sha256", 32 }, { "sha384", 48 }, { "sha512", 64 } };
+  const char *hash = args->hash != NULL ? args->hash : "sha256";
+  gsize len = g_bytes_get_size (args->data);
+
+  if (len > GGTPM_SIGN_MAX_BYTES)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "%" G_GSIZE_FORMAT " bytes are too many to sign (at most %d): sign their digest",
+                   len, GGTPM_SIGN_MAX_BYTES);
+      return FALSE;
+    }
+  for (gsize i = 0; args->is_digest && i < G_N_ELEMENTS (digests); i++)
+    if (g_str_equal (hash, digests[i].hash) && len != digests[i].len)
+      {
+        g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                     "a %s digest has %" G_GSIZE_FORMAT " bytes, not %" G_GSIZE_FORMAT, hash,
+                     digests[i].len, len);
+        return FALSE;
+      }
+  return TRUE;
+}
+
+static gboolean
+handle_sign (GgtpmKey *skeleton,
+             GDBusMethodInvocation *invocation,
+             GUnixFDList *fds,
+             GVariant *data,
+             GVariant *options,
+             gpointer user_data)
+{
+  static const OperationType type = { op_sign, key_args_free, (GDestroyNotify)g_bytes_unref,
+                                      FALSE };
+  KeyObject *object = user_data;
+  g_autoptr (KeyArgs) args = key_args_new (object);
+  GError *error = NULL;
+  int pin_fd = -1;
+
+  args->data = g_variant_get_data_as_bytes (data);
+  if (!parse_sign (options, fds, args, &pin_fd, &error) || !check_data (args, &error))
+    reply_error (invocation, error);
+  else
+    key_object_start (object, &type, invocation, g_steal_pointer (&args), pin_fd, answer_sign);
+  return TRUE;
+}
+
+/* ---- Verify ---- */
+
+/* Needs neither chip nor PIN, and takes less than a millisecond: done at once. */
+static gboolean
+handle_verify (GgtpmKey *skeleton,
+               GDBusMethodInvocation *invocation,
+               GVariant *data,
+               GVariant *signature,
+               GVariant *options,
+               gpointer user_data)
+{
+  KeyObject *object = user_data;
+  g_autoptr (KeyArgs) args = key_args_new (object);
+  g_autoptr (GBytes) signature_bytes = g_variant_get_data_as_bytes (signature);
+  gboolean valid = FALSE;
+  GError *error = NULL;
+
+  args->data = g_variant_get_data_as_bytes (data);
+  if (g_bytes_get_size (signature_bytes) > MAX_SIGNATURE)
+    error = g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                         "the signature is longer than %d bytes", MAX_SIGNATURE);
+  if (error != NULL || !parse_sign (options, NULL, args, NULL, &error) ||
+      !check_data (args, &error) ||
+      !public_key_verify (object->spki, args->mechanism, args->hash, args->is_digest, args->data,
+                          signature_bytes, &valid, &error))
+    reply_error (invocation, error);
+  else
+    ggtpm_key_complete_verify (skeleton, invocation, valid);
+  return TRUE;
+}
+
+/* ---- Decrypt ---- */
+
+static gpointer
+op_decrypt (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  KeyArgs *args = data;
+
+  return tokens_decrypt (args->tokens, tpm, args->token, args->id, args->data, args->pin,
+                         cancellable, error);
+}
+
+static void
+answer_decrypt (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
+{
+  ggtpm_key_complete_decrypt (
+      skeleton, invocation, NULL,
+      g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, (GBytes *)result, TRUE));
+}
+
+static gboolean
+handle_decrypt (GgtpmKey *skeleton,
+                GDBusMethodInvocation *invocation,
+                GUnixFDList *fds,
+                GVariant *data,
+                GVariant *options,
+                gpointer user_data)
+{
+  static const OperationType type = { op_decrypt, key_args_free, (GDestroyNotify)g_bytes_unref,
+                                      FALSE };
+  KeyObject *object = user_data;
+  g_autoptr (KeyArgs) args = key_args_new (object);
+  GError *error = NULL;
+  int pin_fd = -1;
+  const Option table[] = { { "pin", "h", &pin_fd }, { NULL, NULL, NULL } };
+  gsize len;
+
+  args->data = g_variant_get_data_as_bytes (data);
+  len = g_bytes_get_size (args->data);
+  if (len == 0 || len > MAX_CIPHERTEXT)
+    error = g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                         "%" G_GSIZE_FORMAT " bytes are no RSA ciphertext", len);
+  if (error != NULL || !options_parse (options, fds, table, &error))
+    reply_error (invocation, error);
+  else
+    key_object_start (object, &type, invocation, g_steal_pointer (&args), pin_fd, answer_decrypt);
+  return TRUE;
+}
+
+/* ---- ExportPublicKey ---- */
+
+static gboolean
+handle_export_public_key (GgtpmKey *skeleton,
+                          GDBusMethodInvocation *invocation,
+                          const char *format,
+                          GVariant *options,
+                          gpointer user_data)
+{
+  static const char *const formats[] = { "pem", "jwk", NULL };
+  KeyObject *object = user_data;
+  GError *error = NULL;
+  g_autofree char *text = NULL;
+
+  if (options_check_choice ("format", format, formats, &error) &&
+      options_check_empty (options, &error))
+    text = g_str_equal (format, "pem") ? public_key_to_pem (object->spki, &error)
+                                       : public_key_to_jwk (object->spki, &error);
+  if (text == NULL)
+    reply_error (invocation, error);
+  else
+    ggtpm_key_complete_export_public_key (skeleton, invocation, text);
+  return TRUE;
+}
+
+void
+key_use_connect (KeyObject *object)
+{
+  g_object_connect (object->skeleton, "signal::handle-sign", handle_sign, object,
+                    "signal::handle-verify", handle_verify, object, "signal::handle-decrypt",
+                    handle_decrypt, object, "signal::handle-export-public-key",
+                    handle_export_public_key, object, NULL);
+}

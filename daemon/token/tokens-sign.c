@@ -1,0 +1,239 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "tokens-private.h"
+
+#include "dbus/error.h"
+#include "token/csr.h"
+#include "token/protocol.h"
+
+#include <string.h>
+
+/* ---- arguments ---- */
+
+static GBytes *
+make_digest (GBytes *data, const char *hash, GError **error)
+{
+  static const struct
+  {
+    const char *name;
+    GChecksumType type;
+  } hashes[] = {
+    { "sha256", G_CHECKSUM_SHA256 },
+    { "sha384", G_CHECKSUM_SHA384 },
+    { "sha512", G_CHECKSUM_SHA512 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (hashes); i++)
+    if (strcmp (hash, hashes[i].name) == 0)
+      {
+        g_autoptr (GChecksum) checksum = g_checksum_new (hashes[i].type);
+        gsize len = (gsize)g_checksum_type_get_length (hashes[i].type);
+        g_autofree guint8 *digest = g_malloc (len);
+
+        g_checksum_update (checksum, g_bytes_get_data (data, NULL),
+                           (gssize)g_bytes_get_size (data));
+        g_checksum_get_digest (checksum, digest, &len);
+        return g_bytes_new_take (g_steal_pointer (&digest), len);
+      }
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "hash '%s' is unknown: sha256, sha384 and sha512 are there", hash);
+  return NULL;
+}
+
+static const char *
+choose_mechanism (const TokenKey *key, const char *given, GError **error)
+{
+  gboolean is_ecc = g_str_has_prefix (key->algorithm, "ecc-");
+  const char *mechanism = given;
+
+  if (mechanism == NULL)
+    mechanism = is_ecc ? PROTOCOL_MECHANISM_ECDSA : PROTOCOL_MECHANISM_RSA_PKCS;
+  if (strcmp (mechanism, PROTOCOL_MECHANISM_ECDSA) != 0 &&
+      strcmp (mechanism, PROTOCOL_MECHANISM_RSA_PKCS) != 0 &&
+      strcmp (mechanism, PROTOCOL_MECHANISM_RSA_PSS) != 0)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "mechanism '%s' is unknown: ecdsa, rsa-pkcs and rsa-pss are there", mechanism);
+  else if (is_ecc != (strcmp (mechanism, PROTOCOL_MECHANISM_ECDSA) == 0))
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "a key of %s cannot sign with %s",
+                 key->algorithm, mechanism);
+  else
+    return mechanism;
+  return NULL;
+}
+
+/* ---- the warm signer ---- */
+
+/* One signature, or decryption. */
+typedef struct
+{
+  const char *token;
+  GBytes *id;
+  const char *mechanism; /* NULL: decryption */
+  const char *hash;
+  GBytes *data; /* digest or ciphertext */
+  const Secret *given_pin;
+} Signing;
+
+static GBytes *
+use_key (HelperClient *signer,
+         const Signing *signing,
+         const Secret *pin,
+         GCancellable *cancellable,
+         GError **error)
+{
+  if (signing->mechanism == NULL)
+    return helper_jobs_decrypt (signer, signing->token, pin, signing->id, signing->data,
+                                cancellable, error);
+  return helper_jobs_sign (signer, signing->token, pin, signing->id, signing->mechanism,
+                           signing->hash, signing->data, cancellable, error);
+}
+
+static GBytes *
+sign_once (Tokens *self,
+           Tpm *tpm,
+           const Signing *signing,
+           gboolean is_logged_in,
+           GCancellable *cancellable,
+           GError **error)
+{
+  g_autoptr (Secret) pin = NULL;
+  HelperClient *signer = tokens_get_signer (self, error);
+  GBytes *signature;
+
+  if (signer == NULL)
+    return NULL;
+  pin = is_logged_in ? tokens_get_pin (self, signing->token, STORE_PIN_USER, NULL, error)
+                     : tokens_prepare_login (self, tpm, signing->token, STORE_PIN_USER,
+                                             signing->given_pin, error);
+  if (pin == NULL)
+    return NULL;
+  tokens_forget_login (self);
+  signature = use_key (signer, signing, pin, cancellable, error);
+  if (signature == NULL)
+    {
+      tokens_explain_login_error (tpm, signing->token, STORE_PIN_USER, signing->given_pin, error);
+      return NULL;
+    }
+  if (signing->given_pin == NULL)
+    self->logged_in = g_strdup (signing->token);
+  self->last_used = g_get_monotonic_time ();
+  return signature;
+}
+
+static GBytes *
+sign (Tokens *self, Tpm *tpm, const Signing *signing, GCancellable *cancellable, GError **error)
+{
+  gboolean is_logged_in = signing->given_pin == NULL &&
+                          g_strcmp0 (self->logged_in, signing->token) == 0 &&
+                          g_get_monotonic_time () - self->last_used < LOGIN_LIFETIME_US;
+  g_autoptr (GError) local_error = NULL;
+  GBytes *signature = sign_once (self, tpm, signing, is_logged_in, cancellable,
+                                 is_logged_in ? &local_error : error);
+
+  if (signature != NULL || !is_logged_in)
+    return signature;
+  /* No PIN was tried: a chip that was reset has lost what the signer had in it. A new one begins from the start. */
+  if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_FAILED))
+    {
+      tokens_drop_signer (self);
+      return sign_once (self, tpm, signing, FALSE, cancellable, error);
+    }
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}
+
+GBytes *
+tokens_sign (Tokens *self,
+             Tpm *tpm,
+             const char *token,
+             GBytes *id,
+             GBytes *data,
+             const TokenSignParams *params,
+             const Secret *pin,
+             GCancellable *cancellable,
+             GError **error)
+{
+  const char *hash = params->hash != NULL ? params->hash : "sha256";
+  g_autoptr (GBytes) digest =
+      params->is_digest ? g_bytes_ref (data) : make_digest (data, hash, error);
+  TokenKey *key = digest != NULL ? tokens_find_key (self, token, id, cancellable, error) : NULL;
+  Signing signing = { token, id, NULL, hash, digest, pin };
+
+  if (key == NULL)
+    return NULL;
+  signing.mechanism = choose_mechanism (key, params->mechanism, error);
+  return signing.mechanism != NULL ? sign (self, tpm, &signing, cancellable, error) : NULL;
+}
+
+GBytes *
+tokens_decrypt (Tokens *self,
+                Tpm *tpm,
+                const char *token,
+                GBytes *id,
+                GBytes *data,
+                const Secret *pin,
+                GCancellable *cancellable,
+                GError **error)
+{
+  TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
+  Signing signing = { token, id, NULL, NULL, data, pin };
+
+  if (key == NULL)
+    return NULL;
+  if (g_str_has_prefix (key->algorithm, "rsa-"))
+    return sign (self, tpm, &signing, cancellable, error);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED,
+               "a key of %s cannot decrypt: RSA's can", key->algorithm);
+  return NULL;
+}
+
+/* ---- requests and certificates ---- */
+
+GBytes *
+tokens_sign_digest (Tokens *self,
+                    Tpm *tpm,
+                    const char *token,
+                    GBytes *id,
+                    const char *mechanism,
+                    GBytes *digest,
+                    const Secret *pin,
+                    GCancellable *cancellable,
+                    GError **error)
+{
+  return sign (self, tpm, &(Signing){ token, id, mechanism, "sha256", digest, pin }, cancellable,
+               error);
+}
+
+char *
+tokens_create_csr (Tokens *self,
+                   Tpm *tpm,
+                   const char *token,
+                   GBytes *id,
+                   const TokenCsrParams *params,
+                   const Secret *pin,
+                   GCancellable *cancellable,
+                   GError **error)
+{
+  TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
+  g_autofree char *default_subject = NULL;
+  g_autoptr (Csr) csr = NULL;
+  g_autoptr (GBytes) digest = NULL;
+  g_autoptr (GBytes) signature = NULL;
+  const char *subject = params->subject;
+
+  if (key == NULL)
+    return NULL;
+  default_subject = csr_make_subject (key->label);
+  if (subject == NULL)
+    subject = default_subject;
+  csr = params->self_signed_days > 0 ? csr_new_self_signed (key->spki, subject, &params->extensions,
+                                                            params->self_signed_days, error)
+                                     : csr_new (key->spki, subject, &params->extensions, error);
+  if (csr == NULL)
+    return NULL;
+  digest = csr_get_digest (csr);
+  signature = tokens_sign_digest (self, tpm, token, id, csr_get_mechanism (csr), digest, pin,
+                                  cancellable, error);
+  return signature != NULL ? csr_finish (csr, signature, error) : NULL;
+}
