@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 /* One function for each row of the table in commands.c: connects, asks, prints. Errors: GGTPM_ERROR. */
 gboolean cmd_status (Client *client, const Options *options, GError **error);
 gboolean cmd_info (Client *client, const Options *options, GError **error);
+gboolean cmd_doctor (Client *client, const Options *options, GError **error);
 gboolean cmd_provision (Client *client, const Options *options, GError **error);
 gboolean cmd_token_list (Client *client, const Options *options, GError **error);
 gboolean cmd_key_list (Client *client, const Options *options, GError **error);

@@ -15,6 +15,10 @@ static const Command commands[] = {
     "Show the daemon, the chip, its health, tokens and keys on one screen",
     "Does not start the daemon. This is what ggtpmctl does without a verb." },
   { "info", NULL, "", 0, 0, "", cmd_info, "Show all properties of the chip and its health", NULL },
+  { "doctor", NULL, "", 0, 0, "", cmd_doctor,
+    "Check all of the way to the chip: board, kernel, services, store, Greengrass",
+    "One line for each check, with what to do. Does not start the daemon, and works without it and without a chip. "
+    "Exit code 1 if something is at fault. As root it sees more." },
   { "provision", NULL, "", 0, 0,
     "token key algorithm subject add pin-file so-pin-file csr-out no-wait", cmd_provision,
     "Make what is missing of token, PINs, key and certificate request",

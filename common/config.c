@@ -98,8 +98,8 @@ config_mode_from_string (const char *text, ConfigMode *out_mode, GError **error)
   return FALSE;
 }
 
-static Config *
-new_with_defaults (void)
+Config *
+config_new (void)
 {
   Config *config = g_new0 (Config, 1);
 
@@ -302,7 +302,7 @@ check_complete (const Config *config, GError **error)
 Config *
 config_load (const char *path, GError **error)
 {
-  g_autoptr (Config) config = new_with_defaults ();
+  g_autoptr (Config) config = config_new ();
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local_error = NULL;
   const char *name = path != NULL ? path : GGTPM_SYSCONFDIR "/ggtpmd.conf";

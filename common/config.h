@@ -71,6 +71,8 @@ typedef struct
  * Errors: GGTPM_ERROR_INVALID_ARGS, or G_FILE_ERROR where a named file cannot be read.
  */
 Config *config_load (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The defaults. */
+Config *config_new (void);
 void config_free (Config *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Config, config_free)
 

@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""ggtpmctl doctor without daemon, without a bus, and beside a daemon whose chip is well. What the checks find in files
+is tested on trees, in tests/unit/test-checks.c; here the machine is what it is."""
+
+import os
+import re
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cli  # noqa: E402
+from cli import bus  # noqa: E402
+
+VERDICTS = ['ok', 'not applicable', 'unknown', 'warning', 'fault']
+EVERY_CHECK = {'board.overlay', 'board.spi', 'device.driver', 'device.node', 'device.udev', 'device.owner',
+               'daemon.config', 'daemon.service', 'frontend.socket', 'daemon.abrmd', 'tcti.module', 'pkcs11.module',
+               'pkcs11.p11-kit', 'store.access', 'store.other', 'store.pin', 'system.clock', 'greengrass.config',
+               'greengrass.certificate', 'greengrass.service', 'kernel.cgroups', 'daemon', 'frontend.tabrmd',
+               'chip.identity', 'chip.health', 'chip.firmware', 'token', 'key.certificate'}
+
+
+class Case(cli.Case):
+    def doctor(self, **kwargs):
+        """The exit code, and the checks by their ids: those with the worst verdict."""
+        result = self.run_ctl('--json', 'doctor', **kwargs)
+        self.assertEqual(result.stderr, '')
+        value = cli.json.loads(result.stdout)
+        self.assertEqual(set(value), {'version', 'verdict', 'checks'})
+        for check in value['checks']:
+            self.assertEqual(set(check), {'id', 'verdict', 'text', 'remedy'})
+            self.assertNotEqual(check['text'], '')
+            if check['verdict'] in ('fault', 'warning'):
+                self.assertNotEqual(check['remedy'], '', check)
+        worst = max((check['verdict'] for check in value['checks']), key=VERDICTS.index)
+        self.assertEqual(value['verdict'], worst)
+        self.assertEqual(result.returncode, 1 if worst == 'fault' else 0)
+        return {check['id']: check for check in sorted(value['checks'], key=lambda c: VERDICTS.index(c['verdict']))}
+
+    def assert_lines(self, **kwargs):
+        text = self.run_ctl('doctor', **kwargs).stdout.decode()
+        for line in text.splitlines():
+            self.assertRegex(line, rf'^({"|".join(VERDICTS)}) +[a-z0-9.-]+ +\S')
+            if re.match('fault|warning', line):
+                self.assertIn(' -> ', line)
+        return text
+
+
+class NoDaemon(Case):
+    def test_no_daemon(self):
+        found = self.doctor()
+        self.assertEqual(EVERY_CHECK - set(found), set())
+        self.assertEqual(found['daemon']['verdict'], 'fault')
+        self.assertIn('systemctl start ggtpmd', found['daemon']['text'])
+        self.assertEqual(found['chip.health']['verdict'], 'unknown')
+        self.assert_lines()
+
+    def test_no_bus(self):
+        env = {'DBUS_SYSTEM_BUS_ADDRESS': 'unix:path=/nonexistent'}
+        self.assertEqual(self.doctor(env=env)['daemon']['verdict'], 'fault')
+
+    def test_as_a_user(self):
+        self.assertEqual(EVERY_CHECK - set(self.doctor(uid=bus.ALICE)), set())
+
+    @unittest.skipIf(os.path.exists('/sys/class/tpm/tpm0'), 'there is a TPM here')
+    def test_no_chip(self):
+        found = self.doctor()
+        self.assertEqual(found['device.driver']['verdict'], 'fault')
+        self.assertEqual(found['device.node']['verdict'], 'fault')
+        self.assertEqual(found['device.owner']['verdict'], 'not applicable')
+
+
+class Daemon(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.start_daemon()
+
+    def test_chip(self):
+        found = self.doctor()
+        self.assertEqual(found['daemon']['verdict'], 'ok')
+        self.assertIn('ready', found['daemon']['text'])
+        self.assertEqual(found['frontend.tabrmd']['verdict'], 'ok')
+        self.assertEqual(found['chip.identity']['verdict'], 'ok')
+        # no data on this vendor's firmware: unknown is not good
+        self.assertEqual(found['chip.firmware']['verdict'], 'unknown')
+        self.assertEqual(found['token']['verdict'], 'warning')
+        self.assertEqual(found['key.certificate']['verdict'], 'not applicable')
+
+        self.ok('provision')
+        found = self.doctor()
+        self.assertEqual(found['token']['verdict'], 'ok')
+        self.assertIn('greengrass has 1 key', found['token']['text'])
+        self.assertEqual(found['key.certificate']['verdict'], 'warning')
+        self.assertIn('greenkey has no certificate', self.assert_lines())
+
+
+class NoChip(Case):
+    def test_no_chip(self):
+        self.enter(bus.Daemon(self.bus, 'swtpm:path=/tmp/no-such-socket'))
+        caller = self.bus.connect()
+        bus.wait_for(lambda: caller.get(bus.ROOT, 'org.ggtpm1.Manager', 'State') != 'starting', 'a state')
+        caller.close()
+        found = self.doctor()
+        self.assertEqual(found['daemon']['verdict'], 'fault')
+        self.assertEqual(found['chip.health']['verdict'], 'unknown')
+
+
+if __name__ == '__main__':
+    bus.main()
