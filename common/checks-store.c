@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #define DATABASE   "tpm2_pkcs11.sqlite3"
+#define ROOT_STORE "/root" HOME_STORE
 #define HOME_STORE "/.tpm2_pkcs11"
 #define WORLD      0007
 
@@ -92,7 +93,7 @@ void
 checks_store_others (Checks *checks)
 {
   static const char *const dirs[] = { "/opt/tpm2-pkcs11", "/etc/tpm2_pkcs11",
-                                      "/var/lib/tpm2_pkcs11", "/root" HOME_STORE };
+                                      "/var/lib/tpm2_pkcs11", ROOT_STORE };
   g_auto (GStrv) homes = checks_list (checks, "/home");
   guint n_before = checks->results->len;
 
