@@ -7,6 +7,7 @@
 #include "build-config.h"
 #include "bus/mode.h"
 #include "bus/service.h"
+#include "bus/suspend.h"
 #include "command-line.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -44,12 +45,14 @@ typedef struct
   Monitor *monitor;
   Service *service;
   TabrmdFrontend *tabrmd;
+  Suspend *suspend;
   BrokerState state;
 } Daemon;
 
 static void
 daemon_clear (Daemon *daemon)
 {
+  g_clear_pointer (&daemon->suspend, suspend_free);
   g_clear_pointer (&daemon->tabrmd, tabrmd_frontend_free);
   g_clear_pointer (&daemon->service, service_free);
   g_clear_object (&daemon->monitor);
@@ -197,6 +200,7 @@ start (Daemon *daemon, GError **error)
                                  daemon->monitor, on_service_ready, on_service_lost, daemon);
   if (config->tabrmd_name != NULL && config->mode == CONFIG_MODE_REPLACE)
     daemon->tabrmd = tabrmd_frontend_new (daemon->broker, daemon->connection, config->tabrmd_name);
+  daemon->suspend = suspend_new (daemon->connection, daemon->broker);
   return TRUE;
 }
 

@@ -32,6 +32,7 @@ typedef enum
   MESSAGE_LISTENER,
   MESSAGE_RELEASE,
   MESSAGE_CANCEL,
+  MESSAGE_SLEEP,
   MESSAGE_QUIT,
 } MessageType;
 
@@ -42,10 +43,14 @@ typedef struct
   DirectoryEntry *entry;
   BrokerListener listener;
   guint64 id;
+  gboolean sleeping;
+  guint quiet_serial; /* 0: nobody waits for quiet */
 } Message;
 
+/* To the main thread: a new state, or a call that somebody waits for. */
 typedef struct
 {
+  guint quiet_serial; /* 0: a state */
   BrokerState state;
   BrokerFault fault;
   char *reason;
@@ -62,6 +67,11 @@ struct _Broker
   Directory *directory;
   int wake_fd;
 
+  /* Main thread: who waits for quiet */
+  GSourceOnceFunc quiet;
+  gpointer quiet_data;
+  guint quiet_serial;
+
   /* Any thread */
   GAsyncQueue *messages;
   GAsyncQueue *reports;
@@ -76,6 +86,8 @@ struct _Broker
   BrokerState state;
   BrokerFault fault;
   gboolean released;
+  gboolean sleeping;
+  guint waiting_serial; /* 0: nobody waits for quiet */
   gboolean quit;
   gboolean tried;   /* the first attempt to open the chip has ended */
   gint64 reopen_at; /* 0: now */
@@ -106,6 +118,18 @@ report_free (gpointer data)
 
 /* To the main thread */
 
+/* Of a call that a later broker_set_sleeping() has not overtaken. */
+static void
+call_quiet (Broker *broker, guint serial)
+{
+  GSourceOnceFunc quiet = broker->quiet;
+
+  if (quiet == NULL || serial != broker->quiet_serial)
+    return;
+  broker->quiet = NULL;
+  quiet (broker->quiet_data);
+}
+
 static gboolean
 on_reports (gpointer data)
 {
@@ -115,8 +139,11 @@ on_reports (gpointer data)
   g_source_set_ready_time (broker->report_source, -1);
   while ((report = g_async_queue_try_pop (broker->reports)) != NULL)
     {
-      broker->func (report->state, report->fault, report->reason, report->tpm_was_reset,
-                    broker->user_data);
+      if (report->quiet_serial != 0)
+        call_quiet (broker, report->quiet_serial);
+      else
+        broker->func (report->state, report->fault, report->reason, report->tpm_was_reset,
+                      broker->user_data);
       report_free (report);
     }
   return G_SOURCE_CONTINUE;
@@ -148,6 +175,20 @@ report (Broker *broker,
   entry->fault = fault;
   entry->reason = g_strdup (reason != NULL ? reason : "");
   entry->tpm_was_reset = was_reset;
+  g_async_queue_push (broker->reports, entry);
+  g_source_set_ready_time (broker->report_source, 0);
+}
+
+static void
+report_quiet (Broker *broker)
+{
+  Report *entry;
+
+  if (broker->waiting_serial == 0)
+    return;
+  entry = g_new0 (Report, 1);
+  entry->quiet_serial = broker->waiting_serial;
+  broker->waiting_serial = 0;
   g_async_queue_push (broker->reports, entry);
   g_source_set_ready_time (broker->report_source, 0);
 }
@@ -184,6 +225,10 @@ take_message (Broker *broker, Message *message)
       break;
     case MESSAGE_CANCEL:
       clients_cancel (broker->clients, message->id);
+      break;
+    case MESSAGE_SLEEP:
+      broker->sleeping = message->sleeping;
+      broker->waiting_serial = message->quiet_serial;
       break;
     case MESSAGE_QUIT:
       broker->quit = TRUE;
@@ -339,21 +384,30 @@ has_command (const Broker *broker)
 static gint64
 idle_time (const Broker *broker)
 {
-  return broker->last_command + (gint64)broker->config->idle_evict_ms * 1000;
+  return broker->last_command +
+         (broker->sleeping ? 0 : (gint64)broker->config->idle_evict_ms * 1000);
 }
 
-/* One step of what is done while nobody wants the chip. */
+/* One step of what is done while nobody wants the chip. Returns whether there may be more to do. */
+static gboolean
+tidy_one (Broker *broker, gint64 now)
+{
+  if (broker->state != BROKER_STATE_READY || broker->idle_done)
+    return FALSE;
+  if (resource_manager_sweep (broker->rm))
+    return TRUE;
+  if (!resource_manager_has_loaded (broker->rm))
+    return FALSE;
+  return now < idle_time (broker) || resource_manager_idle_step (broker->rm);
+}
+
 static void
 tidy (Broker *broker, gint64 now)
 {
-  if (broker->state != BROKER_STATE_READY || broker->idle_done)
+  if (tidy_one (broker, now))
     return;
-  if (resource_manager_sweep (broker->rm))
-    return;
-  if (!resource_manager_has_loaded (broker->rm))
-    broker->idle_done = TRUE;
-  else if (now >= idle_time (broker) && !resource_manager_idle_step (broker->rm))
-    broker->idle_done = TRUE;
+  broker->idle_done = TRUE;
+  report_quiet (broker);
 }
 
 static gint64
@@ -478,6 +532,18 @@ broker_free (Broker *broker)
   loop_free (broker->loop);
   directory_free (broker->directory);
   g_free (broker);
+}
+
+void
+broker_set_sleeping (Broker *broker, gboolean sleeping, GSourceOnceFunc quiet, gpointer user_data)
+{
+  broker->quiet = quiet;
+  broker->quiet_data = user_data;
+  broker->quiet_serial++;
+  post (broker, &(Message){ .type = MESSAGE_SLEEP,
+                            .fd = -1,
+                            .sleeping = sleeping,
+                            .quiet_serial = quiet != NULL ? broker->quiet_serial : 0 });
 }
 
 void

@@ -42,6 +42,7 @@ class ClientsCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.dir)
         self.bus = self.stack.enter_context(private_bus.PrivateBus())
         self.tpm = self.stack.enter_context(swtpm.Swtpm())
+        self.on_bus()
         tcti = self.tpm.tcti if self.tcti else None
         self.broker = self.stack.enter_context(
             tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config, tcti=tcti))
@@ -53,6 +54,9 @@ class ClientsCase(unittest.TestCase):
         while not self.has_owner():
             self.assertLess(time.monotonic(), deadline, "the name is not owned")
             time.sleep(0.01)
+
+    def on_bus(self):
+        """What else a case needs on the bus."""
 
     def has_owner(self):
         return self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
@@ -197,6 +201,54 @@ class TabrmdLocality(ClientsCase):
         fds = Tabrmd.call(self, "CreateConnection")
         identity = fds[0].unpack()[0]
         self.assertEqual(Tabrmd.call(self, "SetLocality", "(ty)", identity, 2)[0].unpack(), (0,))
+
+
+class Sleep(ClientsCase):
+    """Before the system sleeps everything is saved; its sleep is held for so long."""
+
+    config = "[Broker]\nIdleEvictMs=3600000\n"
+
+    def on_bus(self):
+        self.logind = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "-t", "logind"],
+                                       env=os.environ | self.bus.env(), stdout=subprocess.DEVNULL)
+        self.addCleanup(self.logind.wait)
+        self.addCleanup(self.logind.kill)
+
+    def call_logind(self, interface, method, parameters=None):
+        return self.connection.call_sync("org.freedesktop.login1", "/org/freedesktop/login1", interface, method,
+                                         parameters, None, 0, 10000, None)
+
+    def locks(self):
+        reply = self.call_logind("org.freedesktop.login1.Manager", "ListInhibitors").unpack()[0]
+        return [entry[1] for entry in reply if entry[0] == "sleep" and entry[3] == "delay"]
+
+    def wait_locks(self, locks):
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(GLib.Error):
+                if self.locks() == locks:
+                    return
+            self.assertLess(time.monotonic(), deadline, locks)
+            time.sleep(0.01)
+
+    def prepare(self, sleeping):
+        self.call_logind("org.freedesktop.DBus.Mock", "EmitSignal", GLib.Variant(
+            "(sssav)", ("org.freedesktop.login1.Manager", "PrepareForSleep", "b", [GLib.Variant("b", sleeping)])))
+
+    def test_sleep(self):
+        self.wait_locks(["ggtpmd"])
+        with self.broker.connect() as client:
+            key = client.create_primary()
+            session = client.start_session(kind=1)
+            self.assertEqual(self.tpm.count(tpm_client.CC_CONTEXT_SAVE), 0)
+            self.prepare(True)
+            self.wait_locks([])
+            self.assertEqual(self.tpm.count(tpm_client.CC_CONTEXT_SAVE), 2)
+            self.assertEqual(self.tpm.count(tpm_client.CC_FLUSH_CONTEXT), 1)
+            self.prepare(False)
+            self.wait_locks(["ggtpmd"])
+            client.sign(key)
+            self.assertEqual(client.flush(session), 0)
 
 
 if __name__ == "__main__":
