@@ -38,6 +38,7 @@ struct _ChipLink
   gboolean job;
 
   guint8 locality; /* that the TCTI is set to */
+  gboolean refused_locality;
   guint8 wanted_locality;
   guint8 command[COMMAND_MAX_SIZE];
   gsize size;
@@ -249,11 +250,13 @@ set_locality (ChipLink *link, guint8 locality)
 {
   TSS2_RC rc;
 
+  link->refused_locality = FALSE;
   if (link->locality == locality)
     return TSS2_RC_SUCCESS;
   rc = Tss2_Tcti_SetLocality (link->tcti, locality);
   if (rc == TSS2_RC_SUCCESS)
     link->locality = locality;
+  link->refused_locality = rc != TSS2_RC_SUCCESS && locality != 0;
   return rc;
 }
 
@@ -406,6 +409,12 @@ chip_link_finish (ChipLink *link, guint8 *response, gsize *out_size)
       *out_size = link->response_size;
     }
   return link->rc;
+}
+
+gboolean
+chip_link_has_refused_locality (const ChipLink *link)
+{
+  return link->refused_locality;
 }
 
 TSS2_RC

@@ -42,6 +42,9 @@ TSS2_RC chip_link_receive (ChipLink *link, guint8 *response, gsize *out_size);
 void chip_link_start (ChipLink *link, const guint8 *command, gsize size, guint8 locality);
 TSS2_RC chip_link_finish (ChipLink *link, guint8 *response, gsize *out_size);
 
+/* Whether the last command failed since the TCTI does not know its locality: it was not sent, and the TCTI is well. */
+gboolean chip_link_has_refused_locality (const ChipLink *link);
+
 TSS2_RC chip_link_cancel (ChipLink *link);
 
 G_END_DECLS

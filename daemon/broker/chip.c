@@ -133,7 +133,11 @@ chip_get_fault (const Chip *chip, const char **out_reason)
 static TSS2_RC
 fail_io (Chip *chip, const char *what, TSS2_RC rc)
 {
-  g_autofree char *reason = g_strdup_printf (
+  g_autofree char *reason = NULL;
+
+  if (chip_link_has_refused_locality (chip->link))
+    return rc;
+  reason = g_strdup_printf (
       "%s the TPM (TCTI \"%s\") failed (0x%08x): see the kernel's log for its driver", what,
       chip->conf, rc);
 
@@ -229,6 +233,12 @@ chip_transact (Chip *chip,
   else
     rc = transact_threaded (chip, command, size, locality, response, out_size);
   chip->busy = FALSE;
+  if (rc != TSS2_RC_SUCCESS && chip->status == CHIP_OPEN)
+    {
+      /* One client's wish, and no fault of the chip: answered as the chip would. */
+      *out_size = command_response_put_error (response, TPM2_RC_LOCALITY);
+      return TSS2_RC_SUCCESS;
+    }
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   if (!command_response_is_valid (response, *out_size))

@@ -42,6 +42,7 @@ void chip_set_fault (Chip *chip, BrokerFault fault, const char *reason);
 /*
  * Sends a command and runs the loop until the response is there.
  * @response: COMMAND_MAX_SIZE bytes
+ * A locality that the TCTI refuses: the response is TPM_RC_LOCALITY.
  * Returns a code of the TCTI layer; the status is CHIP_FAILED then.
  */
 TSS2_RC chip_transact (Chip *chip,

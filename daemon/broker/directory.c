@@ -5,6 +5,10 @@
 
 #include <sys/random.h>
 
+/* TPMA_LOCALITY: 5 to 31 do not exist. */
+#define MAX_PLAIN_LOCALITY    4
+#define MIN_EXTENDED_LOCALITY 32
+
 struct _Directory
 {
   GMutex lock;
@@ -175,5 +179,7 @@ directory_check_locality (Directory *directory, const DirectoryEntry *entry, gui
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
   if (!g_atomic_int_get (&directory->can_set_locality))
     return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
+  if (locality > MAX_PLAIN_LOCALITY && locality < MIN_EXTENDED_LOCALITY)
+    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_BAD_VALUE;
   return TSS2_RC_SUCCESS;
 }

@@ -327,6 +327,20 @@ class Behaviour(BrokerCase):
         self.assertEqual(other.ask(reset)[0], 0x907)
         self.assertEqual(client.ask(reset)[0], 0)
 
+    def test_locality_unknown(self):
+        """A locality that the TCTI refuses is its client's matter, and nobody else's."""
+        self.start(tcti=self.tpm.tcti)
+        client, other = self.connect(), self.connect()
+        key = other.create_primary()
+        for locality in (b"\5", b"\x1f"):
+            self.assertEqual(client.control(tpm_client.CONTROL_SET_LOCALITY, locality)[0], 0xb000b)
+        self.assertEqual(client.control(tpm_client.CONTROL_SET_LOCALITY, b"\x20")[0], 0)
+        self.assertEqual(client.ask(tpm_client.get_random())[0], 0x907)
+        other.sign(key)
+        self.assertEqual(client.control(tpm_client.CONTROL_SET_LOCALITY, b"\0")[0], 0)
+        self.assertEqual(client.ask(tpm_client.get_random())[0], 0)
+        self.assertEqual(len(self.broker.states), 1, self.broker.states)
+
     def test_locality_not_implemented(self):
         self.start()
         self.assertEqual(self.connect().control(tpm_client.CONTROL_SET_LOCALITY, b"\2")[0], 0xb0002)
