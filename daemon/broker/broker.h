@@ -44,7 +44,8 @@ void broker_release (Broker *broker);
  * @quiet: called once, on the main context, when nothing of ours is left in the chip, or there is no chip; not after the
  * next call of this function; NULL: nobody waits
  */
-void broker_set_sleeping (Broker *broker, gboolean sleeping, GSourceOnceFunc quiet, gpointer user_data);
+void
+broker_set_sleeping (Broker *broker, gboolean sleeping, GSourceOnceFunc quiet, gpointer user_data);
 
 /*
  * A connection of the daemon itself: no limits, served last, its handles as private as everybody's.

@@ -19,6 +19,7 @@ import unittest
 SOURCE = os.environ['GGTPM_SOURCE_DIR']
 BUILD = os.environ['GGTPM_BUILD_DIR']
 PREFIX = os.environ['GGTPM_PREFIX']
+LIBDIR = os.environ['GGTPM_LIBDIR']
 UNITS = ('ggtpmd.service', 'ggtpmd.socket', 'ggtpm-provision.service')
 
 # systemd's own measure of what a service may do, 0 to 10, here times ten: far below anything in Debian
@@ -29,7 +30,7 @@ REQUIRED = """
 @P@/bin/ggtpmctl 755
 @P@/libexec/ggtpmd 755
 @P@/libexec/ggtpm-token-helper 755
-@P@/lib/*/libtss2-tcti-ggtpm.so.0 755
+@L@/libtss2-tcti-ggtpm.so.0 755
 @P@/share/bash-completion/completions/ggtpmctl 644
 @P@/share/dbus-1/system.d/com.intel.tss2.Tabrmd.conf 644
 @P@/share/dbus-1/system.d/org.ggtpm1.conf 644
@@ -115,7 +116,7 @@ class Files(unittest.TestCase):
         for line in REQUIRED.split('\n'):
             if line == '':
                 continue
-            pattern, mode = line.replace('@P@', PREFIX).split(' ')
+            pattern, mode = line.replace('@P@', PREFIX).replace('@L@', LIBDIR).split(' ')
             regex = re.compile(re.escape(pattern).replace(r'\*', '[^/]*'))
             with self.subTest(path=pattern):
                 paths = [path for path in found if regex.fullmatch(path)]
