@@ -47,6 +47,7 @@ typedef struct
   TabrmdFrontend *tabrmd;
   Suspend *suspend;
   BrokerState state;
+  guint n_unsettled; /* states of the broker that health has not looked at yet */
 } Daemon;
 
 static void
@@ -90,7 +91,9 @@ on_device_settled (gpointer user_data)
 {
   Daemon *daemon = user_data;
 
-  if (daemon->state != BROKER_STATE_READY)
+  daemon->n_unsettled--;
+  /* A reset that came meanwhile is healed first. */
+  if (daemon->state != BROKER_STATE_READY || daemon->n_unsettled > 0)
     return G_SOURCE_REMOVE;
   broker_release (daemon->broker);
   service_set_broker_state (daemon->service, BROKER_STATE_READY, "");
@@ -126,6 +129,7 @@ on_broker_state (BrokerState state,
   Daemon *daemon = user_data;
 
   daemon->state = state;
+  daemon->n_unsettled++;
   notify_status (state == BROKER_STATE_READY ? "serving" : reason);
   /* `ready` is what we are once the clients are served, see on_device_settled() */
   if (state != BROKER_STATE_READY)

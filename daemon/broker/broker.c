@@ -170,6 +170,9 @@ report (Broker *broker,
     return;
   broker->state = state;
   broker->fault = fault;
+  /* Each reset is a power cut to the chip's lockout counter: what was healed before it is not any more. */
+  if (was_reset)
+    broker->released = FALSE;
   entry = g_new0 (Report, 1);
   entry->state = state;
   entry->fault = fault;

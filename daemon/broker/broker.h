@@ -35,7 +35,8 @@ void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
 
 /* Until this call only the daemon's own and the token helper's commands are served: health resets the lockout counter
- * before any client's authorisation. Clients that have connected wait. */
+ * before any client's authorisation. Clients that have connected wait. A reset of the chip (@tpm_was_reset of a
+ * BrokerStateFunc) takes it back: to be called again after each. */
 void broker_release (Broker *broker);
 
 /*

@@ -382,6 +382,9 @@ monitor_set_device (Monitor *monitor,
       monitor->next.fixed = TRUE;
       monitor->next.tpm_was_reset |= tpm_was_reset;
       monitor->heal_wanted |= tpm_was_reset;
+      /* The interval is between healings of one power cycle: what another one counted is not somebody's guessing. */
+      if (tpm_was_reset)
+        monitor->last_heal_us = 0;
       start_reading (monitor);
       return;
     }

@@ -28,6 +28,19 @@ on_state (BrokerState state,
   fflush (stdout);
 }
 
+/* After each reset of the chip, as the daemon does once health has looked at it. */
+static void
+on_state_release (BrokerState state,
+                  BrokerFault fault,
+                  const char *reason,
+                  gboolean tpm_was_reset,
+                  gpointer data)
+{
+  on_state (state, fault, reason, tpm_was_reset, data);
+  if (tpm_was_reset)
+    broker_release (*(Broker **)data);
+}
+
 static gboolean
 on_signal (gpointer data)
 {
@@ -105,7 +118,7 @@ main (int argc, char **argv)
   signal (SIGPIPE, SIG_IGN);
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
-  broker = broker_new (config, on_state, NULL);
+  broker = broker_new (config, hold ? on_state : on_state_release, &broker);
   if (!socket_frontend_listen (broker, config, "tss", &error))
     {
       fprintf (stderr, "%s\n", error->message);

@@ -30,6 +30,8 @@ on_state (BrokerState state,
 
   g_test_message ("broker: state %d, fault %d, %s", (int)state, (int)fault, reason);
   bed->state = state;
+  if (tpm_was_reset)
+    broker_release (bed->broker);
 }
 
 static int
