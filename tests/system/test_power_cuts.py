@@ -79,12 +79,15 @@ class Case(unittest.TestCase):
         signature = os.path.join(self.dir, 'signature')
         with open(os.path.join(self.daemon.state_dir, 'pins', 'greengrass.user'), encoding='ascii') as file:
             pin = file.read().strip()
-        env = dict(os.environ, TPM2_PKCS11_STORE=self.daemon.state_dir + '/pkcs11', TSS2_LOG='all+none', PIN=pin,
-                   TPM2_PKCS11_TCTI=f'{self.daemon.dir}/libtss2-tcti-ggtpm.so.0:path={self.daemon.runtime_dir}/tpm.sock')
-        result = subprocess.run(['pkcs11-tool', '--module', MODULE, '--token-label', 'greengrass', '--pin', 'env:PIN', '--sign',
-                        '--mechanism', KEYS[name][1], '--id', self.ids[name], '--input-file', self.data,
-                        '--output-file', signature, *(['--signature-format', 'openssl'] if name == 'ecc' else [])],
-                                env=env, capture_output=True, timeout=60)
+        tcti = f'{self.daemon.dir}/libtss2-tcti-ggtpm.so.0:path={self.daemon.runtime_dir}/tpm.sock'
+        env = dict(os.environ, TPM2_PKCS11_STORE=self.daemon.state_dir + '/pkcs11', TPM2_PKCS11_TCTI=tcti,
+                   TSS2_LOG='all+none', PIN=pin)
+        command = ['pkcs11-tool', '--module', MODULE, '--token-label', 'greengrass', '--pin', 'env:PIN', '--sign',
+                   '--mechanism', KEYS[name][1], '--id', self.ids[name], '--input-file', self.data,
+                   '--output-file', signature]
+        if name == 'ecc':
+            command += ['--signature-format', 'openssl']
+        result = subprocess.run(command, env=env, capture_output=True, timeout=60)
         if result.returncode != 0:
             raise RuntimeError(result.stderr)
         with open(signature, 'rb') as file:
@@ -97,8 +100,8 @@ class Case(unittest.TestCase):
         path = os.path.join(self.dir, 'check')
         with open(path, 'wb') as file:
             file.write(signature)
-        subprocess.run(['openssl', 'dgst', '-sha256', '-verify', public, '-keyform', 'DER', '-signature', path, self.data], check=True,
-                       capture_output=True)
+        subprocess.run(['openssl', 'dgst', '-sha256', '-verify', public, '-keyform', 'DER', '-signature', path,
+                        self.data], check=True, capture_output=True)
 
 
 class PowerCuts(Case):
