@@ -40,10 +40,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
 void broker_release (Broker *broker);
 
 /*
- * The system is about to sleep (or is awake again): whatever is in the chip is saved and put out, and from then on after
- * each command.
- * @quiet: called once, on the main context, when nothing of ours is left in the chip, or there is no chip; not after the
- * next call of this function; NULL: nobody waits
+ * The system is about to sleep (or is awake again): whatever is in the chip is saved and put out, and from then on
+ * after each command.
+ * @quiet: called once, on the main context, when nothing of ours is left in the chip, or there is no chip; not after
+ * the next call of this function; NULL: nobody waits
  */
 void
 broker_set_sleeping (Broker *broker, gboolean sleeping, GSourceOnceFunc quiet, gpointer user_data);
