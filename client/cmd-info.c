@@ -3,6 +3,8 @@
 
 #include "cmd.h"
 
+#include "client/capability.h"
+#include "client/eltt2.h"
 #include "client/issues.h"
 #include "client/objects.h"
 #include "client/output.h"
@@ -19,6 +21,7 @@ typedef enum
   FORMAT_SECONDS,
   FORMAT_HUNDREDTHS,
   FORMAT_DATE,
+  FORMAT_KNOWN, /* all ones: the chip does not tell */
 } Format;
 
 static const struct
@@ -30,6 +33,7 @@ static const struct
   { "LockoutInterval", FORMAT_SECONDS }, { "LockoutRecovery", FORMAT_SECONDS },
   { "ManufacturerId", FORMAT_HEX },      { "Revision", FORMAT_HUNDREDTHS },
   { "SelfTestResult", FORMAT_HEX },      { "SpecDate", FORMAT_DATE },
+  { "UpdatesRemaining", FORMAT_KNOWN },
 };
 
 static Format
@@ -55,6 +59,8 @@ format_number (guint64 number, Format format)
     case FORMAT_HUNDREDTHS:
       return g_strdup_printf ("%" G_GUINT64_FORMAT ".%02" G_GUINT64_FORMAT, number / 100,
                               number % 100);
+    case FORMAT_KNOWN:
+      return number == G_MAXUINT32 ? g_strdup ("") : g_strdup_printf ("%" G_GUINT64_FORMAT, number);
     case FORMAT_PLAIN:
     case FORMAT_DATE:
     default:
@@ -173,19 +179,123 @@ check_readable (Client *client, GgtpmDevice *device, GgtpmHealth *health, GError
   return FALSE;
 }
 
-gboolean
-cmd_info (Client *client, const Options *options, GError **error)
-{
-  GgtpmDevice *device = NULL;
-  GgtpmHealth *health = NULL;
-  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+/* ---- what TPM2_GetCapability tells ---- */
 
-  if (!client_connect (client, TRUE, error))
+static GVariant *
+get_properties (Client *client, GgtpmDevice *device, const char *group, GError **error)
+{
+  GVariant *lines = NULL;
+
+  if (ggtpm_device_call_get_properties_sync (device, group, client_get_flags (client),
+                                             client_get_timeout_ms (client), &lines, NULL, error))
+    return lines;
+  client_convert_error (error);
+  return NULL;
+}
+
+static void
+print_lines (const char *group, GVariant *lines)
+{
+  g_autoptr (OutputTable) table = output_table_new (4, NULL);
+  g_autofree char *text = NULL;
+
+  for (gsize i = 0; i < g_variant_n_children (lines); i++)
+    {
+      guint32 number = 0;
+      guint32 value = 0;
+      const char *name = NULL;
+      g_autofree char *first = NULL;
+      g_autofree char *second = NULL;
+      g_autofree char *meaning = NULL;
+
+      g_variant_get_child (lines, i, "(uu&s)", &number, &value, &name);
+      first = g_strdup_printf ("0x%08x", number);
+      second = g_strdup_printf ("0x%08x", value);
+      meaning = capability_explain (group, number, value);
+      output_table_add (table, first, name, second, meaning);
+    }
+  text = output_table_to_string (table);
+  output_text ("%s", text[0] != '\0' ? text : "None.\n");
+}
+
+static GVariant *
+describe_lines (const char *group, GVariant *lines)
+{
+  GVariantBuilder list = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("aa{sv}"));
+
+  for (gsize i = 0; i < g_variant_n_children (lines); i++)
+    {
+      GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+      guint32 number = 0;
+      guint32 value = 0;
+      const char *name = NULL;
+      g_autofree char *meaning = NULL;
+
+      g_variant_get_child (lines, i, "(uu&s)", &number, &value, &name);
+      meaning = capability_explain (group, number, value);
+      output_add (&dict, "number", "u", number);
+      output_add (&dict, "name", "s", name);
+      output_add (&dict, "value", "u", value);
+      output_add (&dict, "meaning", "s", meaning);
+      g_variant_builder_add_value (&list, g_variant_builder_end (&dict));
+    }
+  return g_variant_builder_end (&list);
+}
+
+static gboolean
+show_group (Client *client, GgtpmDevice *device, const char *group, GError **error)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GVariant) lines = get_properties (client, device, group, error);
+
+  if (lines == NULL)
     return FALSE;
-  device = objects_get_device (client);
-  health = objects_get_health (client);
-  if (!check_readable (client, device, health, error))
+  if (!client->json)
+    {
+      print_lines (group, lines);
+      return TRUE;
+    }
+  output_add (&dict, "group", "s", group);
+  g_variant_builder_add (&dict, "{sv}", "lines", describe_lines (group, lines));
+  output_json (g_variant_builder_end (&dict));
+  return TRUE;
+}
+
+static gboolean
+show_eltt2 (Client *client, GgtpmDevice *device, GError **error)
+{
+  g_autoptr (GVariant) fixed = get_properties (client, device, "fixed", error);
+  g_autoptr (GVariant) variable = NULL;
+  g_autofree char *text = NULL;
+
+  if (fixed == NULL)
     return FALSE;
+  variable = get_properties (client, device, "variable", error);
+  if (variable == NULL)
+    return FALSE;
+  text = eltt2_format (fixed, variable);
+  output_text ("%s", text);
+  return TRUE;
+}
+
+static gboolean
+check_options (Client *client, const Options *options, GError **error)
+{
+  if (options->variable + options->eltt2 + (options->capability != NULL) > 1)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "of --variable, --capability and --eltt2 only one can be given");
+  else if (options->eltt2 && client->json)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "--eltt2 is a text: JSON has the same with --capability fixed or variable");
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+show_all (Client *client, GgtpmDevice *device, GgtpmHealth *health)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
 
   if (client->json)
     {
@@ -200,4 +310,23 @@ cmd_info (Client *client, const Options *options, GError **error)
   print ("Health", G_DBUS_PROXY (health), ggtpm_health_interface_info ());
   issues_print (ggtpm_health_get_issues (health));
   return TRUE;
+}
+
+gboolean
+cmd_info (Client *client, const Options *options, GError **error)
+{
+  GgtpmDevice *device = NULL;
+  GgtpmHealth *health = NULL;
+
+  if (!check_options (client, options, error) || !client_connect (client, TRUE, error))
+    return FALSE;
+  device = objects_get_device (client);
+  health = objects_get_health (client);
+  if (!check_readable (client, device, health, error))
+    return FALSE;
+  if (options->eltt2)
+    return show_eltt2 (client, device, error);
+  if (options->variable || options->capability != NULL)
+    return show_group (client, device, options->variable ? "variable" : options->capability, error);
+  return show_all (client, device, health);
 }

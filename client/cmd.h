@@ -11,6 +11,16 @@ G_BEGIN_DECLS
 gboolean cmd_status (Client *client, const Options *options, GError **error);
 gboolean cmd_info (Client *client, const Options *options, GError **error);
 gboolean cmd_doctor (Client *client, const Options *options, GError **error);
+gboolean cmd_clock (Client *client, const Options *options, GError **error);
+gboolean cmd_random (Client *client, const Options *options, GError **error);
+gboolean cmd_hash (Client *client, const Options *options, GError **error);
+gboolean cmd_selftest (Client *client, const Options *options, GError **error);
+gboolean cmd_pcr_read (Client *client, const Options *options, GError **error);
+gboolean cmd_pcr_extend (Client *client, const Options *options, GError **error);
+gboolean cmd_pcr_reset (Client *client, const Options *options, GError **error);
+gboolean cmd_pcr_allocate (Client *client, const Options *options, GError **error);
+gboolean cmd_tpm_raw (Client *client, const Options *options, GError **error);
+gboolean cmd_tpm_pipe (Client *client, const Options *options, GError **error);
 gboolean cmd_provision (Client *client, const Options *options, GError **error);
 gboolean cmd_token_list (Client *client, const Options *options, GError **error);
 gboolean cmd_key_list (Client *client, const Options *options, GError **error);

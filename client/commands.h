@@ -18,13 +18,20 @@ typedef struct
 
   gboolean add;
   gboolean digest;
+  gboolean eltt2;
   gboolean force;
+  gboolean full;
+  gboolean incremental;
   gboolean mkdir;
   gboolean no_wait;
   gboolean print;
+  gboolean result;
+  gboolean variable;
   gboolean yes;
   char *algorithm;
   char *alt_names;
+  char *bank;
+  char *capability;
   char *certificate_path;
   char *csr_out;
   char *days;
@@ -48,6 +55,7 @@ typedef struct
   char *root_ca_path;
   char *root_path;
   char *so_pin_file;
+  char *socket;
   char *subject;
   char *thing_arn;
   char *thing_name;

@@ -54,6 +54,12 @@ objects_get_health (Client *client)
   return get_device_interface (client, "org.ggtpm1.Health");
 }
 
+GgtpmPlatform *
+objects_get_platform (Client *client)
+{
+  return get_device_interface (client, "org.ggtpm1.Platform");
+}
+
 char *
 objects_get_token_label (Client *client, const char *path)
 {

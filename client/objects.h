@@ -18,6 +18,7 @@ GPtrArray *objects_list_jobs (Client *client);
 /* NULL if the daemon does not have them. */
 GgtpmDevice *objects_get_device (Client *client);
 GgtpmHealth *objects_get_health (Client *client);
+GgtpmPlatform *objects_get_platform (Client *client);
 
 /* @label: NULL: the only one there is. Errors: GGTPM_ERROR_NOT_FOUND, or INVALID_ARGS naming the candidates. */
 GgtpmToken *

@@ -200,8 +200,9 @@ start (Daemon *daemon, GError **error)
   if (daemon->tokens == NULL)
     return FALSE;
   daemon->monitor = monitor_new (config, daemon->chip);
-  daemon->service = service_new (daemon->connection, config, daemon->tokens, daemon->lane,
-                                 daemon->monitor, on_service_ready, on_service_lost, daemon);
+  daemon->service =
+      service_new (daemon->connection, config, daemon->tokens, daemon->lane, daemon->chip,
+                   daemon->monitor, on_service_ready, on_service_lost, daemon);
   if (config->tabrmd_name != NULL && config->mode == CONFIG_MODE_REPLACE)
     daemon->tabrmd = tabrmd_frontend_new (daemon->broker, daemon->connection, config->tabrmd_name);
   daemon->suspend = suspend_new (daemon->connection, daemon->broker);

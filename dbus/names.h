@@ -10,7 +10,7 @@
 
 /* org.ggtpm1.Manager, org.ggtpm1.Provisioning, ObjectManager */
 #define GGTPM_ROOT_PATH "/org/ggtpm1"
-/* org.ggtpm1.Device, org.ggtpm1.Health */
+/* org.ggtpm1.Device, org.ggtpm1.Health, org.ggtpm1.Platform */
 #define GGTPM_DEVICE_PATH GGTPM_ROOT_PATH "/tpm0"
 #define GGTPM_TOKEN_PATH  GGTPM_ROOT_PATH "/token"
 #define GGTPM_JOB_PATH    GGTPM_ROOT_PATH "/job"
@@ -21,6 +21,8 @@
 #define GGTPM_ACTION_USE_KEY       "org.ggtpm1.use-key"
 #define GGTPM_ACTION_WRITE_CONFIG  "org.ggtpm1.write-config"
 #define GGTPM_ACTION_RESET_LOCKOUT "org.ggtpm1.reset-lockout"
+#define GGTPM_ACTION_SELF_TEST     "org.ggtpm1.self-test"
+#define GGTPM_ACTION_PCR           "org.ggtpm1.pcr"
 #define GGTPM_ACTION_CANCEL_JOB    "org.ggtpm1.cancel-job"
 
 /* The drop-in front end, see dbus/com.intel.tss2.TctiTabrmd.xml */
@@ -31,6 +33,10 @@
 #define GGTPM_LABEL_MAX_BYTES 32
 #define GGTPM_PIN_MAX_BYTES   128
 #define GGTPM_SIGN_MAX_BYTES  (64 * 1024)
+
+/* Of one call of Device.GetRandom, Device.Hash */
+#define GGTPM_RANDOM_MAX_BYTES 4096
+#define GGTPM_HASH_MAX_BYTES   (64 * 1024)
 
 /* Below RUNTIME_DIR (default /run/ggtpm) */
 #define GGTPM_SOCKET_NAME          "tpm.sock"

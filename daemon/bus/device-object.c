@@ -3,13 +3,21 @@
 
 #include "device-object.h"
 
+#include "bus/chip-call.h"
 #include "bus/options.h"
 #include "bus/reply.h"
+#include "dbus/error.h"
+#include "dbus/names.h"
 #include "ggtpm-generated.h"
+#include "tpm/abilities.h"
+#include "tpm/capabilities.h"
+#include "tpm/diagnosis.h"
+#include "tpm/names.h"
 #include "tpm/vendor.h"
 
 struct _DeviceObject
 {
+  const Context *context;
   Monitor *monitor;
   GgtpmDevice *skeleton;
 };
@@ -65,6 +73,46 @@ show (DeviceObject *object)
   show_memory (skeleton, fixed->memory);
 }
 
+/* ---- what the chip can ---- */
+
+static gpointer
+op_read_abilities (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error)
+{
+  return abilities_read (tpm, error);
+}
+
+static void
+read_abilities_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GgtpmDevice) skeleton = user_data;
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Abilities) abilities = worker_run_finish (result, &local_error);
+
+  if (abilities == NULL)
+    {
+      /* what is wrong with the chip, the monitor has noticed and says */
+      g_debug ("reading what the chip can: %s", local_error->message);
+      return;
+    }
+  ggtpm_device_set_algorithms (skeleton, (const char *const *)abilities->algorithms);
+  ggtpm_device_set_curves (skeleton, (const char *const *)abilities->curves);
+  ggtpm_device_set_pcr_banks (skeleton, (const char *const *)abilities->pcr_banks);
+  ggtpm_device_set_max_command (skeleton, abilities->max_command);
+  ggtpm_device_set_max_response (skeleton, abilities->max_response);
+  ggtpm_device_set_update_mode (skeleton, abilities->update_mode);
+  ggtpm_device_set_updates_remaining (skeleton, abilities->updates_remaining);
+}
+
+void
+device_object_refresh (DeviceObject *object)
+{
+  worker_run_async (object->context->chip, op_read_abilities, NULL, NULL,
+                    (GDestroyNotify)abilities_free, NULL, read_abilities_done,
+                    g_object_ref (object->skeleton));
+}
+
+/* ---- methods ---- */
+
 typedef struct
 {
   GgtpmDevice *skeleton;
@@ -99,12 +147,146 @@ handle_refresh (GgtpmDevice *skeleton,
       reply_error (invocation, error);
       return TRUE;
     }
+  device_object_refresh (object);
   refresh = g_new0 (Refresh, 1);
   refresh->skeleton = g_object_ref (skeleton);
   refresh->invocation = invocation;
   monitor_check_async (object->monitor, NULL, refresh_done, refresh);
   return TRUE;
 }
+
+static GVariant *
+run_read_clock (Tpm *tpm, GVariant *parameters, GError **error)
+{
+  TPMS_TIME_INFO info;
+
+  if (!diagnosis_read_clock (tpm, &info, error))
+    return NULL;
+  return g_variant_new ("(ttuub)", info.time, info.clockInfo.clock, info.clockInfo.resetCount,
+                        info.clockInfo.restartCount, info.clockInfo.safe == TPM2_YES);
+}
+
+static gboolean
+handle_read_clock (GgtpmDevice *skeleton, GDBusMethodInvocation *invocation, gpointer user_data)
+{
+  DeviceObject *object = user_data;
+
+  chip_call_start (object->context, invocation, run_read_clock);
+  return TRUE;
+}
+
+static GVariant *
+run_get_random (Tpm *tpm, GVariant *parameters, GError **error)
+{
+  guint32 n = 0;
+  guint8 *bytes;
+
+  g_variant_get (parameters, "(u)", &n);
+  bytes = tpm_get_random (tpm, n, error);
+  if (bytes == NULL)
+    return NULL;
+  return g_variant_new (
+      "(@ay)", g_variant_new_from_data (G_VARIANT_TYPE_BYTESTRING, bytes, n, TRUE, g_free, bytes));
+}
+
+static gboolean
+handle_get_random (GgtpmDevice *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   guint n,
+                   gpointer user_data)
+{
+  DeviceObject *object = user_data;
+
+  if (n == 0 || n > GGTPM_RANDOM_MAX_BYTES)
+    reply_error (invocation, g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                                          "%u random bytes: 1 to %d can be had at once", n,
+                                          GGTPM_RANDOM_MAX_BYTES));
+  else
+    chip_call_start (object->context, invocation, run_get_random);
+  return TRUE;
+}
+
+static GVariant *
+run_hash (Tpm *tpm, GVariant *parameters, GError **error)
+{
+  g_autoptr (GVariant) data = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GBytes) digest = NULL;
+  const char *name = NULL;
+  TPM2_ALG_ID algorithm = TPM2_ALG_NULL;
+
+  g_variant_get (parameters, "(&s@ay)", &name, &data);
+  bytes = g_variant_get_data_as_bytes (data);
+  if (!names_parse_hash (name, &algorithm, error))
+    return NULL;
+  digest = diagnosis_hash (tpm, algorithm, bytes, error);
+  if (digest == NULL)
+    return NULL;
+  return g_variant_new ("(@ay)",
+                        g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, digest, TRUE));
+}
+
+static gboolean
+handle_hash (GgtpmDevice *skeleton,
+             GDBusMethodInvocation *invocation,
+             const char *name,
+             GVariant *data,
+             gpointer user_data)
+{
+  DeviceObject *object = user_data;
+  TPM2_ALG_ID algorithm = TPM2_ALG_NULL;
+  GError *error = NULL;
+
+  if (g_variant_get_size (data) > GGTPM_HASH_MAX_BYTES)
+    reply_error (invocation, g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                                          "%" G_GSIZE_FORMAT " bytes are too many to hash in the "
+                                          "chip (at most %d)",
+                                          g_variant_get_size (data), GGTPM_HASH_MAX_BYTES));
+  else if (!names_parse_hash (name, &algorithm, &error))
+    reply_error (invocation, error);
+  else
+    chip_call_start (object->context, invocation, run_hash);
+  return TRUE;
+}
+
+static GVariant *
+run_get_properties (Tpm *tpm, GVariant *parameters, GError **error)
+{
+  g_autoptr (GPtrArray) lines = NULL;
+  const char *group = NULL;
+  GVariantBuilder builder;
+
+  g_variant_get (parameters, "(&s)", &group);
+  lines = capabilities_read (tpm, group, error);
+  if (lines == NULL)
+    return NULL;
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(uus)"));
+  for (guint i = 0; i < lines->len; i++)
+    {
+      const Capability *line = lines->pdata[i];
+
+      g_variant_builder_add (&builder, "(uus)", line->number, line->value, line->name);
+    }
+  return g_variant_new ("(@a(uus))", g_variant_builder_end (&builder));
+}
+
+static gboolean
+handle_get_properties (GgtpmDevice *skeleton,
+                       GDBusMethodInvocation *invocation,
+                       const char *group,
+                       gpointer user_data)
+{
+  DeviceObject *object = user_data;
+  GError *error = NULL;
+
+  if (!options_check_choice ("group", group, capabilities_get_groups (), &error))
+    reply_error (invocation, error);
+  else
+    chip_call_start (object->context, invocation, run_get_properties);
+  return TRUE;
+}
+
+/* ---- the object ---- */
 
 GDBusInterfaceSkeleton *
 device_object_get_skeleton (DeviceObject *object)
@@ -117,13 +299,19 @@ device_object_new (const Context *context, Monitor *monitor)
 {
   DeviceObject *object = g_new0 (DeviceObject, 1);
 
+  object->context = context;
   object->monitor = monitor;
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_DEVICE_SKELETON);
   ggtpm_device_set_node (object->skeleton, get_node (context->config->tcti));
   ggtpm_device_set_tcti (object->skeleton, context->config->tcti);
+  ggtpm_device_set_updates_remaining (object->skeleton, ABILITIES_UPDATES_UNKNOWN);
   show (object);
   g_signal_connect_swapped (monitor, "changed", G_CALLBACK (show), object);
-  g_signal_connect (object->skeleton, "handle-refresh", G_CALLBACK (handle_refresh), object);
+  g_object_connect (object->skeleton, "signal::handle-refresh", handle_refresh, object,
+                    "signal::handle-read-clock", handle_read_clock, object,
+                    "signal::handle-get-random", handle_get_random, object, "signal::handle-hash",
+                    handle_hash, object, "signal::handle-get-properties", handle_get_properties,
+                    object, NULL);
   return object;
 }
 

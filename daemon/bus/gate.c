@@ -56,8 +56,18 @@ typedef struct
 
 static const Rule rules[] = {
   { "org.ggtpm1.Device", "Refresh", NULL, FALSE },
+  { "org.ggtpm1.Device", "ReadClock", NULL, FALSE },
+  { "org.ggtpm1.Device", "GetRandom", NULL, FALSE },
+  { "org.ggtpm1.Device", "Hash", NULL, FALSE },
+  { "org.ggtpm1.Device", "GetProperties", NULL, FALSE },
   { "org.ggtpm1.Health", "Check", NULL, FALSE },
+  { "org.ggtpm1.Health", "SelfTest", GGTPM_ACTION_SELF_TEST, FALSE },
+  { "org.ggtpm1.Health", "GetTestResult", NULL, FALSE },
   { "org.ggtpm1.Health", "ResetLockout", GGTPM_ACTION_RESET_LOCKOUT, FALSE },
+  { "org.ggtpm1.Platform", "ReadPcrs", NULL, FALSE },
+  { "org.ggtpm1.Platform", "ExtendPcr", GGTPM_ACTION_PCR, FALSE },
+  { "org.ggtpm1.Platform", "ResetPcr", GGTPM_ACTION_PCR, FALSE },
+  { "org.ggtpm1.Platform", "AllocatePcrs", GGTPM_ACTION_PCR, FALSE },
   { "org.ggtpm1.Provisioning", "Provision", GGTPM_ACTION_PROVISION, FALSE },
   { "org.ggtpm1.Provisioning", "RenderConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
   { "org.ggtpm1.Token", "CreateKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },

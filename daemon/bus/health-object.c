@@ -3,12 +3,17 @@
 
 #include "health-object.h"
 
+#include "bus/chip-call.h"
 #include "bus/options.h"
 #include "bus/reply.h"
 #include "ggtpm-generated.h"
+#include "tpm/diagnosis.h"
+#include "tpm/names.h"
+#include "tpm/rc.h"
 
 struct _HealthObject
 {
+  const Context *context;
   Monitor *monitor;
   GgtpmHealth *skeleton;
 };
@@ -186,6 +191,79 @@ handle_reset_lockout (GgtpmHealth *skeleton,
   return TRUE;
 }
 
+static GVariant *
+make_pending (const GArray *algorithms)
+{
+  GVariantBuilder builder;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE_STRING_ARRAY);
+  for (guint i = 0; algorithms != NULL && i < algorithms->len; i++)
+    g_variant_builder_add_value (&builder, g_variant_new_take_string (names_describe_algorithm (
+                                               g_array_index (algorithms, TPM2_ALG_ID, i))));
+  return g_variant_builder_end (&builder);
+}
+
+static GVariant *
+run_self_test (Tpm *tpm, GVariant *parameters, GError **error)
+{
+  g_autoptr (GArray) pending = NULL;
+  const char *mode = NULL;
+  TPM2_RC result = TPM2_RC_FAILURE;
+
+  g_variant_get (parameters, "(&sa{sv})", &mode, NULL);
+  if (g_str_equal (mode, "incremental"))
+    {
+      if (!diagnosis_test_incrementally (tpm, &result, &pending, error))
+        return NULL;
+    }
+  else if (!diagnosis_self_test (tpm, g_str_equal (mode, "full"), &result, error))
+    return NULL;
+  return g_variant_new ("(u@as)", result, make_pending (pending));
+}
+
+static gboolean
+handle_self_test (GgtpmHealth *skeleton,
+                  GDBusMethodInvocation *invocation,
+                  const char *mode,
+                  GVariant *options,
+                  gpointer user_data)
+{
+  static const char *const modes[] = { "full", "pending", "incremental", NULL };
+  HealthObject *object = user_data;
+  GError *error = NULL;
+
+  if (!options_check_choice ("mode", mode, modes, &error) || !options_check_empty (options, &error))
+    reply_error (invocation, error);
+  else
+    chip_call_start (object->context, invocation, run_self_test);
+  return TRUE;
+}
+
+static GVariant *
+run_get_test_result (Tpm *tpm, GVariant *parameters, GError **error)
+{
+  g_autoptr (GBytes) data = NULL;
+  g_autofree char *text = NULL;
+  TPM2_RC result = TPM2_RC_FAILURE;
+
+  if (!diagnosis_read_test_result (tpm, &result, &data, error))
+    return NULL;
+  text = rc_to_string (result);
+  return g_variant_new ("(us@ay)", result, text,
+                        g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, data, TRUE));
+}
+
+static gboolean
+handle_get_test_result (GgtpmHealth *skeleton,
+                        GDBusMethodInvocation *invocation,
+                        gpointer user_data)
+{
+  HealthObject *object = user_data;
+
+  chip_call_start (object->context, invocation, run_get_test_result);
+  return TRUE;
+}
+
 /* ---- the object ---- */
 
 GDBusInterfaceSkeleton *
@@ -199,6 +277,7 @@ health_object_new (const Context *context, Monitor *monitor)
 {
   HealthObject *object = g_new0 (HealthObject, 1);
 
+  object->context = context;
   object->monitor = monitor;
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_HEALTH_SKELETON);
   show (object);
@@ -206,6 +285,9 @@ health_object_new (const Context *context, Monitor *monitor)
   g_signal_connect (monitor, "state-changed", G_CALLBACK (on_state_changed), object);
   g_signal_connect (object->skeleton, "handle-check", G_CALLBACK (handle_check), object);
   g_signal_connect (object->skeleton, "handle-reset-lockout", G_CALLBACK (handle_reset_lockout),
+                    object);
+  g_signal_connect (object->skeleton, "handle-self-test", G_CALLBACK (handle_self_test), object);
+  g_signal_connect (object->skeleton, "handle-get-test-result", G_CALLBACK (handle_get_test_result),
                     object);
   return object;
 }

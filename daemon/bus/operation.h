@@ -26,6 +26,7 @@ typedef struct
   Tokens *tokens; /* in operations only */
   Worker *lane;
   Monitor *monitor;
+  Worker *chip; /* for what needs no token */
   /* On the token lane, after a change: what the objects of tokens will show; NULL where it cannot be listed. */
   gpointer (*list) (const Config *config, Tokens *tokens);
   GDestroyNotify list_free;

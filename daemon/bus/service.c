@@ -11,6 +11,7 @@
 #include "bus/jobs.h"
 #include "bus/manager-object.h"
 #include "bus/operation.h"
+#include "bus/platform-object.h"
 #include "bus/provisioning-object.h"
 #include "dbus/names.h"
 #include "ggtpm-generated.h"
@@ -26,6 +27,7 @@ struct _Service
   ProvisioningObject *provisioning;
   DeviceObject *device;
   HealthObject *health;
+  PlatformObject *platform;
   Catalog *catalog;
   GSourceFunc ready;
   GSourceFunc lost;
@@ -105,7 +107,10 @@ service_set_broker_state (Service *service, BrokerState state, const char *reaso
   set_unavailable (service, state, reason);
   manager_object_set_state (service->manager, state, reason);
   if (became_ready)
-    catalog_refresh (service->catalog);
+    {
+      catalog_refresh (service->catalog);
+      device_object_refresh (service->device);
+    }
   else if (state == BROKER_STATE_UNAVAILABLE || state == BROKER_STATE_FAILED)
     own_name (service);
 }
@@ -130,6 +135,7 @@ export_device (Service *service)
 
   g_dbus_object_skeleton_add_interface (object, device_object_get_skeleton (service->device));
   g_dbus_object_skeleton_add_interface (object, health_object_get_skeleton (service->health));
+  g_dbus_object_skeleton_add_interface (object, platform_object_get_skeleton (service->platform));
   g_dbus_object_manager_server_export (service->objects, object);
 }
 
@@ -142,6 +148,7 @@ make_objects (Service *service, Monitor *monitor)
   service->provisioning = provisioning_object_new (context);
   service->device = device_object_new (context, monitor);
   service->health = health_object_new (context, monitor);
+  service->platform = platform_object_new (context);
   service->catalog = catalog_new (context, on_listed, service);
   service->context.list = catalog_list;
   service->context.list_free = catalog_list_free;
@@ -157,6 +164,7 @@ service_new (GDBusConnection *connection,
              const Config *config,
              Tokens *tokens,
              Worker *token_lane,
+             Worker *chip,
              Monitor *monitor,
              GSourceFunc ready,
              GSourceFunc lost,
@@ -179,6 +187,7 @@ service_new (GDBusConnection *connection,
   service->context.tokens = tokens;
   service->context.lane = token_lane;
   service->context.monitor = monitor;
+  service->context.chip = chip;
   make_objects (service, monitor);
   g_dbus_object_manager_server_set_connection (service->objects, connection);
   service->wait_id = g_timeout_add_seconds (SERVICE_NAME_WAIT_S, on_waited, service);
@@ -196,6 +205,7 @@ service_free (Service *service)
   g_dbus_object_manager_server_unexport (service->objects, GGTPM_DEVICE_PATH);
   catalog_free (service->catalog);
   jobs_free (service->jobs);
+  platform_object_free (service->platform);
   health_object_free (service->health);
   device_object_free (service->device);
   provisioning_object_free (service->provisioning);

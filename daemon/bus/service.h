@@ -22,13 +22,15 @@ G_BEGIN_DECLS
 typedef struct _Service Service;
 
 /*
- * All borrowed, must outlive it. @token_lane: the one thread that may use @tokens. @ready: called once, when the name
+ * All borrowed, must outlive it. @token_lane: the one thread that may use @tokens. @chip: for
+ * what needs none. @ready: called once, when the name
  * is owned. @lost: called when the name is somebody else's, or it or the connection is lost.
  */
 Service *service_new (GDBusConnection *connection,
                       const Config *config,
                       Tokens *tokens,
                       Worker *token_lane,
+                      Worker *chip,
                       Monitor *monitor,
                       GSourceFunc ready,
                       GSourceFunc lost,

@@ -26,7 +26,9 @@ TOKEN_MEMBERS = {'label', 'slot_id', 'manufacturer', 'model', 'serial', 'uri', '
 KEY_MEMBERS = {'token', 'label', 'id', 'algorithm', 'uri', 'public_key', 'name', 'attributes', 'no_da', 'roca',
                'has_certificate', 'certificate_not_after', 'path'}
 DEVICE_MEMBERS = {'node', 'tcti', 'family', 'level', 'revision', 'spec_date', 'manufacturer', 'manufacturer_id',
-                  'vendor_string', 'model', 'tpm_type', 'firmware_version', 'firmware_raw', 'memory'}
+                  'vendor_string', 'model', 'tpm_type', 'firmware_version', 'firmware_raw', 'memory',
+                  'algorithms', 'curves', 'pcr_banks', 'max_command', 'max_response', 'update_mode',
+                  'updates_remaining'}
 HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counter', 'lockout_max', 'lockout_interval',
                   'lockout_recovery', 'owner_auth_set', 'endorsement_auth_set', 'lockout_auth_set', 'disable_clear',
                   'tpm_generated_eps', 'platform_enabled', 'storage_enabled', 'endorsement_enabled',

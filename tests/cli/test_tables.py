@@ -39,7 +39,7 @@ def help_commands():
     names = []
     for line in section(ggtpmctl('--help').stdout, 'Commands').splitlines():
         # the arguments are in capitals, or v1|v2|lite
-        name = re.match(r'  ([a-z-]+(?: [a-z-]+(?=  | [A-Zv]))?)', line).group(1)
+        name = re.match(r'  ([a-z-]+(?: [a-z-]+(?=  | [A-Zv\[]))?)', line).group(1)
         names.append(name)
     return names
 
@@ -47,7 +47,7 @@ def help_commands():
 def help_options(*command):
     """Long names, each with whether it takes a value."""
     text = ggtpmctl(*command, '--help').stdout
-    found = re.findall(r'^  (?:-h, )?--([a-z-]+)( [A-Z]+)?', section(text, 'Options'), re.M)
+    found = re.findall(r'^  (?:-h, )?--([a-z0-9-]+)( [A-Z]+)?', section(text, 'Options'), re.M)
     return {name: bool(value) for name, value in found}
 
 
@@ -63,7 +63,7 @@ def man_sections(page=MAN):
                 name = re.sub(r'\\f[A-Z].*', '', match.group(1)).strip()
                 current = sections.setdefault(name, {})
             elif line.startswith(('.B', '.BI', '.BR')) and current is not None and in_list:
-                for name, value in re.findall(r'--([a-z-]+)("? " ?[A-Z]+| [A-Z]+)?', line):
+                for name, value in re.findall(r'--([a-z0-9-]+)("? " ?[A-Z]+| [A-Z]+)?', line):
                     current[name] = bool(value)
             in_list = line in ('.TP', '.TQ')
     return sections
@@ -86,9 +86,10 @@ class Tables(unittest.TestCase):
 
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
-                         ['status', 'info', 'doctor', 'provision', 'token list', 'key list', 'key create',
-                          'key csr', 'key self-sign', 'key rotate', 'key public-key', 'key uri', 'key install-cert',
-                          'key sign', 'key verify', 'key decrypt', 'key delete', 'config write'])
+                         ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read', 'pcr extend',
+                          'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'provision', 'token list', 'key list',
+                          'key create', 'key csr', 'key self-sign', 'key rotate', 'key public-key', 'key uri',
+                          'key install-cert', 'key sign', 'key verify', 'key decrypt', 'key delete', 'config write'])
 
     def test_man_has_every_command_and_no_other(self):
         sections = [name for name in self.man if name.islower()]
@@ -134,6 +135,10 @@ class Tables(unittest.TestCase):
         self.assertEqual(complete('key', 'create', '--algorithm', '=', 'rsa'), ['rsa-2048'])
         self.assertEqual(complete('key', 'create', '--algorithm', '='), ['ecc-p256', 'rsa-2048'])
         self.assertEqual(complete('--timeout', '=', '3', 'token', ''), ['list'])
+        self.assertEqual(complete('selftest', '--full', '--'), complete('selftest', '--'))
+        self.assertEqual(complete('info', '--capability', 'pcr-'), ['pcr-banks', 'pcr-properties'])
+        self.assertEqual(complete('pcr', 'allocate', 'sha256', 'sha3'), ['sha384'])
+        self.assertEqual(complete('pcr', 'reset', '2'), ['23'])
         self.assertEqual(complete('key', 'install-cert', 'k', SOURCE + '/meson.b'), [SOURCE + '/meson.build'])
 
     def test_man_has_every_exit_code(self):
@@ -209,6 +214,20 @@ class Usage(unittest.TestCase):
         self.assert_usage(['provision', '--no-wait', '--csr-out', 'x'], '--csr-out', '--no-wait')
         self.assert_usage(['key', 'create', 'k', '--id', '0x1'], '--id', '0x1')
         self.assert_usage(['key', 'sign', 'k', '--pin-file', '-'], 'standard input')
+        self.assert_usage(['info', '--variable', '--eltt2'], '--variable', '--eltt2')
+        self.assertEqual(ggtpmctl('info', '--eltt2', '--json').returncode, 2)
+        self.assert_usage(['selftest', '--full', '--result'], '--full', '--result')
+        for n in ('0', '4097', '0x10', 'many', '-1'):
+            self.assert_usage(['random', '--', n], n, '4096')
+        for n in ('24', '-1', '0x10', ''):
+            self.assert_usage(['pcr', 'read', '--', n], '23')
+            self.assert_usage(['pcr', 'reset', '--', n], '23')
+        for digest in ('sha256', 'sha256:', 'sha256:0', 'sha256:0g', '00'):
+            self.assert_usage(['pcr', 'extend', '16', digest], 'hexadecimal')
+        for command in ('8', '800', '80 0', 'xyz', '', '8001 0000000a 0000017g'):
+            self.assert_usage(['tpm', 'raw', command], 'hexadecimal')
+        for command in ('8001', '8001 0000000b 0000017c', '8001 0000000a 0000017c 00', '8001 00000000 0000017c'):
+            self.assert_usage(['tpm', 'raw', command], 'no TPM command')
 
     def test_help_and_version(self):
         for args in (['--help'], ['-h'], ['key', '--help'], ['--help', 'key'], ['key', 'sign', '--help'],

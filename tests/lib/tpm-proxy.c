@@ -7,6 +7,7 @@
  *
  *   identity NAME           fixed properties of the chip NAME (see `identities`)
  *   property HEX HEX        a TPM_PT and its value
+ *   vendor HEX HEX          a vendor property and its value, any bytes, as Infineon's chips answer it
  *   COMMAND ACTION [ARGUMENT] [COUNT]
  *
  * COMMAND is a TPM_CC in hexadecimal, or `any`. The first line that matches counts; with COUNT it does so that many
@@ -53,18 +54,19 @@ typedef struct
   guint32 year;
   guint32 firmware_1;
   guint32 firmware_2;
+  gboolean tells_updates; /* has the vendor properties of SLB 9672 and 9673 */
 } Identity;
 
 /* Builds and dates that no public source gives (7.61; days of 7.40 and the 9672) are made up and of no meaning. */
 static const Identity identities[] = {
-  { "SLB9670-7.40", "SLB9670", REVISION_1_16, 15, 2016, 0x00070028, 0x00083200 },
-  { "SLB9670-7.61", "SLB9670", REVISION_1_16, 15, 2016, 0x0007003d, 0x000c3500 },
-  { "SLB9670-7.62", "SLB9670", REVISION_1_16, 15, 2016, 0x0007003e, 0x000c3600 },
-  { "SLB9670-7.85", "SLB9670", 138, 8, 2018, 0x00070055, 0x0011cb02 },
-  { "SLI9670-13.11", "SLI9670", 138, 8, 2018, 0x000d000b, 0x0011cb00 },
-  { "SLM9670-13.11", "SLM9670", 138, 8, 2018, 0x000d000b, 0x0011cb00 },
-  { "SLB9672-15.21", "SLB9672", 159, 8, 2020, 0x000f0015, 0x00402e00 },
-  { "SLB9672-15.23", "SLB9672", 159, 8, 2020, 0x000f0017, 0x00450000 },
+  { "SLB9670-7.40", "SLB9670", REVISION_1_16, 15, 2016, 0x00070028, 0x00083200, FALSE },
+  { "SLB9670-7.61", "SLB9670", REVISION_1_16, 15, 2016, 0x0007003d, 0x000c3500, FALSE },
+  { "SLB9670-7.62", "SLB9670", REVISION_1_16, 15, 2016, 0x0007003e, 0x000c3600, FALSE },
+  { "SLB9670-7.85", "SLB9670", 138, 8, 2018, 0x00070055, 0x0011cb02, FALSE },
+  { "SLI9670-13.11", "SLI9670", 138, 8, 2018, 0x000d000b, 0x0011cb00, FALSE },
+  { "SLM9670-13.11", "SLM9670", 138, 8, 2018, 0x000d000b, 0x0011cb00, FALSE },
+  { "SLB9672-15.21", "SLB9672", 159, 8, 2020, 0x000f0015, 0x00402e00, TRUE },
+  { "SLB9672-15.23", "SLB9672", 159, 8, 2020, 0x000f0017, 0x00450000, TRUE },
 };
 
 typedef enum
@@ -105,6 +107,7 @@ typedef struct
   char *text; /* of the rules below */
   GArray *rules;
   GHashTable *properties; /* TPM_PT to value */
+  GHashTable *vendor;     /* vendor property to value in hexadecimal */
   gboolean crosses_groups;
 } Proxy;
 
@@ -136,6 +139,24 @@ set_property (Proxy *proxy, guint32 property, guint32 value)
   g_hash_table_insert (proxy->properties, GUINT_TO_POINTER (property), GUINT_TO_POINTER (value));
 }
 
+/* Also made up, but of the lengths that Infineon's update tool reads. */
+static void
+set_vendor_properties (Proxy *proxy)
+{
+  static const struct
+  {
+    guint32 number;
+    const char *value;
+  } rows[] = {
+    { 0x80000003, "0040" }, { 0x80000004, "0010" },     { 0x80000006, "00010000" },
+    { 0x80000007, "00" },   { 0x80000008, "00000005" }, { 0x8000000a, "000f001500402e00" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    g_hash_table_insert (proxy->vendor, GUINT_TO_POINTER (rows[i].number),
+                         g_strdup (rows[i].value));
+}
+
 static void
 set_identity (Proxy *proxy, const char *name)
 {
@@ -156,6 +177,8 @@ set_identity (Proxy *proxy, const char *name)
       set_property (proxy, TPM2_PT_YEAR, identity->year);
       set_property (proxy, TPM2_PT_FIRMWARE_VERSION_1, identity->firmware_1);
       set_property (proxy, TPM2_PT_FIRMWARE_VERSION_2, identity->firmware_2);
+      if (identity->tells_updates)
+        set_vendor_properties (proxy);
       proxy->crosses_groups = identity->revision == REVISION_1_16;
       return;
     }
@@ -193,6 +216,13 @@ parse_line (Proxy *proxy, const char *line)
                     (guint32)g_ascii_strtoull (words[2], NULL, 16));
       return;
     }
+  if (g_str_equal (words[0], "vendor") && n == 3)
+    {
+      g_hash_table_insert (proxy->vendor,
+                           GUINT_TO_POINTER ((guint32)g_ascii_strtoull (words[1], NULL, 16)),
+                           g_strdup (words[2]));
+      return;
+    }
   if (n < 2 || n > 4)
     {
       g_printerr ("tpm-proxy: not a rule: `%s`\n", line);
@@ -221,6 +251,7 @@ load_rules (Proxy *proxy)
   proxy->text = g_strdup (text);
   g_array_set_size (proxy->rules, 0);
   g_hash_table_remove_all (proxy->properties);
+  g_hash_table_remove_all (proxy->vendor);
   proxy->crosses_groups = FALSE;
   lines = g_strsplit (text, "\n", -1);
   for (char **line = lines; *line != NULL; line++)
@@ -369,6 +400,35 @@ parse_hex (const char *text)
   return bytes;
 }
 
+/* moreData, capability, and a list of one TPM2B. NULL: not that question, or not that chip. */
+static GByteArray *
+answer_vendor (Proxy *proxy, const GByteArray *command)
+{
+  g_autoptr (GByteArray) value = NULL;
+  GByteArray *answer;
+  const char *hex = NULL;
+
+  if (command->len < HEADER_SIZE + 12 || get_be32 (command->data + 6) != TPM2_CC_GetCapability ||
+      get_be32 (command->data + 10) != TPM2_CAP_VENDOR_PROPERTY)
+    return NULL;
+  g_mutex_lock (&proxy->mutex);
+  hex = g_hash_table_lookup (proxy->vendor, GUINT_TO_POINTER (get_be32 (command->data + 14)));
+  if (hex != NULL)
+    value = parse_hex (hex);
+  g_mutex_unlock (&proxy->mutex);
+  if (value == NULL)
+    return NULL;
+  answer = new_answer (TPM2_RC_SUCCESS, LIST_OFFSET - HEADER_SIZE + 2);
+  answer->data[HEADER_SIZE] = TPM2_NO;
+  put_be32 (answer->data + HEADER_SIZE + 1, TPM2_CAP_VENDOR_PROPERTY);
+  put_be32 (answer->data + HEADER_SIZE + 5, 1);
+  answer->data[LIST_OFFSET] = (guint8)(value->len >> 8);
+  answer->data[LIST_OFFSET + 1] = (guint8)value->len;
+  g_byte_array_append (answer, value->data, value->len);
+  put_be32 (answer->data + 2, answer->len);
+  return answer;
+}
+
 static GByteArray *
 make_garbage (void)
 {
@@ -420,7 +480,9 @@ answer_command (Proxy *proxy, const GByteArray *command, gboolean *out_close)
   *out_close = action == ACTION_SHORT;
   if (!needs_chip (action))
     return answer_alone (action, argument);
-  answer = ask_chip (proxy, command);
+  answer = answer_vendor (proxy, command);
+  if (answer == NULL)
+    answer = ask_chip (proxy, command);
   if (answer == NULL || action == ACTION_LOST)
     return NULL;
   rewrite (proxy, command, answer);
@@ -479,6 +541,7 @@ main (int argc, char **argv)
   proxy.rules = g_array_new (FALSE, FALSE, sizeof (Rule));
   g_array_set_clear_func (proxy.rules, rule_clear);
   proxy.properties = g_hash_table_new (NULL, NULL);
+  proxy.vendor = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   g_mutex_init (&proxy.mutex);
 
   address = g_unix_socket_address_new (argv[2]);

@@ -13,7 +13,9 @@ import tree
 
 POLKIT_DTD = '/usr/share/polkit-1/policyconfig-1.dtd'
 # Methods that change nothing or whose signature is somebody else's.
-WITHOUT_OPTIONS = ('org.ggtpm1.Key.GetCertificate', 'com.intel.tss2.TctiTabrmd.')
+WITHOUT_OPTIONS = ('org.ggtpm1.Key.GetCertificate', 'org.ggtpm1.Device.ReadClock', 'org.ggtpm1.Device.GetRandom',
+                   'org.ggtpm1.Device.Hash', 'org.ggtpm1.Device.GetProperties', 'org.ggtpm1.Health.GetTestResult',
+                   'org.ggtpm1.Platform.ReadPcrs', 'com.intel.tss2.TctiTabrmd.')
 
 
 def comments(text):

@@ -18,7 +18,7 @@ ERRORS = ['dbus/error.h', 'dbus/names.h']
 MAY_INCLUDE = {
     'dbus': ['ggtpm-generated.h', 'tabrmd-generated.h'],
     'common': ERRORS,
-    'client': ['dbus', 'common', 'ggtpm-generated.h'],
+    'client': ['dbus', 'common', 'client/tcti/frame.h', 'ggtpm-generated.h'],
     'client/tcti': [],
     'daemon': ['daemon', 'common', 'dbus', 'client/tcti', 'ggtpm-generated.h', 'tabrmd-generated.h'],
     'daemon/bus': ['daemon/provision', 'daemon/greengrass', 'daemon/health', 'daemon/token', 'daemon/tpm',
@@ -36,7 +36,8 @@ MAY_INCLUDE = {
 
 # First part of a library's include: where it may stand, as folders or files without their endings.
 LIBRARIES = {
-    'tss2': ['daemon/broker', 'daemon/tpm', 'client/tcti', 'daemon/token/primary', 'daemon/health/lockout'],
+    'tss2': ['daemon/broker', 'daemon/tpm', 'client/tcti', 'client/cmd-tpm', 'daemon/token/primary',
+             'daemon/health/lockout'],
     'systemd': ['common'],
     'openssl': ['daemon/token', 'daemon/tpm/pubkey', 'common/certificate', 'daemon/token-helper'],
     'json-c': ['daemon/token/helper-client', 'daemon/token/tokens', 'daemon/token-helper', 'daemon/greengrass',
