@@ -21,6 +21,7 @@ gboolean cmd_pcr_reset (Client *client, const Options *options, GError **error);
 gboolean cmd_pcr_allocate (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_raw (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_pipe (Client *client, const Options *options, GError **error);
+gboolean cmd_metrics (Client *client, const Options *options, GError **error);
 gboolean cmd_provision (Client *client, const Options *options, GError **error);
 gboolean cmd_token_list (Client *client, const Options *options, GError **error);
 gboolean cmd_key_list (Client *client, const Options *options, GError **error);

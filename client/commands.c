@@ -41,6 +41,10 @@ static const Command commands[] = {
   { "tpm", "pipe", "", 0, 0, "socket", cmd_tpm_pipe,
     "Carry TPM commands from standard input to the daemon and answers back",
     "For programs without the module: TPM2TOOLS_TCTI='cmd:ggtpmctl tpm pipe'." },
+  { "metrics", NULL, "", 0, 0, "out", cmd_metrics,
+    "Print metrics of daemon, chip and keys for Prometheus",
+    "For node_exporter's textfile collector; ggtpm-metrics.timer writes them every minute. Does not start the daemon: "
+    "ggtpm_up is 0 then." },
   { "provision", NULL, "", 0, 0,
     "token key algorithm subject add pin-file so-pin-file csr-out no-wait", cmd_provision,
     "Make what is missing of token, PINs, key and certificate request",

@@ -86,10 +86,11 @@ class Tables(unittest.TestCase):
 
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
-                         ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read', 'pcr extend',
-                          'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'provision', 'token list', 'key list',
-                          'key create', 'key csr', 'key self-sign', 'key rotate', 'key public-key', 'key uri',
-                          'key install-cert', 'key sign', 'key verify', 'key decrypt', 'key delete', 'config write'])
+                         ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
+                          'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'metrics', 'provision',
+                          'token list', 'key list', 'key create', 'key csr', 'key self-sign', 'key rotate',
+                          'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify', 'key decrypt',
+                          'key delete', 'config write'])
 
     def test_man_has_every_command_and_no_other(self):
         sections = [name for name in self.man if name.islower()]
