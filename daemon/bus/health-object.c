@@ -11,14 +11,106 @@
 #include "tpm/names.h"
 #include "tpm/rc.h"
 
+/* Changes are told at most once in this time: a chip that comes and goes is no storm on the bus. */
+#define TELL_INTERVAL_US G_USEC_PER_SEC
+
+/*
+ * The properties' values are always the latest. While `frozen`, what has changed is not told, and what signals are to
+ * be sent waits in `signals`: first the properties, then the signals that send people to read them.
+ */
 struct _HealthObject
 {
   const Context *context;
   Monitor *monitor;
   GgtpmHealth *skeleton;
+  gboolean frozen;
+  guint timer;
+  gint64 last_told_us; /* monotonic; 0: never */
+  GPtrArray *signals;  /* of Signal */
 };
 
+typedef struct
+{
+  const char *name;
+  GVariant *arguments;
+} Signal;
+
+static void
+signal_free (gpointer data)
+{
+  Signal *signal = data;
+
+  g_variant_unref (signal->arguments);
+  g_free (signal);
+}
+
+/* ---- telling ---- */
+
+static void
+emit_signal (HealthObject *object, const Signal *signal)
+{
+  GDBusInterfaceSkeleton *skeleton = G_DBUS_INTERFACE_SKELETON (object->skeleton);
+  const char *path = g_dbus_interface_skeleton_get_object_path (skeleton);
+  GList *connections = g_dbus_interface_skeleton_get_connections (skeleton);
+
+  for (GList *each = connections; each != NULL; each = each->next)
+    g_dbus_connection_emit_signal (each->data, NULL, path,
+                                   g_dbus_interface_skeleton_get_info (skeleton)->name,
+                                   signal->name, signal->arguments, NULL);
+  g_list_free_full (connections, g_object_unref);
+}
+
+static gboolean
+on_tell (gpointer user_data)
+{
+  HealthObject *object = user_data;
+
+  object->timer = 0;
+  object->frozen = FALSE;
+  object->last_told_us = g_get_monotonic_time ();
+  g_object_thaw_notify (G_OBJECT (object->skeleton));
+  g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (object->skeleton));
+  for (guint i = 0; i < object->signals->len; i++)
+    emit_signal (object, object->signals->pdata[i]);
+  g_ptr_array_set_size (object->signals, 0);
+  return G_SOURCE_REMOVE;
+}
+
+/* Before any change of a property. All that one look at the chip has changed is told together. */
+static void
+tell_later (HealthObject *object)
+{
+  gint64 wait = object->last_told_us + TELL_INTERVAL_US - g_get_monotonic_time ();
+
+  if (object->frozen)
+    return;
+  object->frozen = TRUE;
+  g_object_freeze_notify (G_OBJECT (object->skeleton));
+  if (object->last_told_us == 0 || wait <= 0)
+    object->timer = g_idle_add_full (G_PRIORITY_DEFAULT, on_tell, object, NULL);
+  else
+    object->timer = g_timeout_add ((guint)(wait / 1000) + 1, on_tell, object);
+}
+
+/* @arguments: floating */
+static void
+queue_signal (HealthObject *object, const char *name, GVariant *arguments)
+{
+  Signal *signal = g_new0 (Signal, 1);
+
+  signal->name = name;
+  signal->arguments = g_variant_ref_sink (arguments);
+  g_ptr_array_add (object->signals, signal);
+  tell_later (object);
+}
+
 /* ---- properties ---- */
+
+static gint64
+now_s (void)
+{
+  return g_get_real_time () / G_USEC_PER_SEC;
+}
 
 static GVariant *
 make_issues (GPtrArray *issues)
@@ -79,12 +171,62 @@ describe_test_result (const HealthFacts *facts)
     }
 }
 
+static guint
+get_failures_left (const HealthFacts *facts)
+{
+  const VariableProperties *variable = &facts->variable;
+
+  if (!facts->have_variable)
+    return PROPERTY_UNKNOWN;
+  if ((variable->permanent & TPMA_PERMANENT_INLOCKOUT) != 0 ||
+      variable->lockout_counter >= variable->max_auth_fail)
+    return 0;
+  return variable->max_auth_fail - variable->lockout_counter;
+}
+
+static const char *
+describe_lockout_auth (const HealthFacts *facts)
+{
+  gint64 end = lockout_record_get_end (&facts->lockout);
+
+  if (!facts->have_variable)
+    return "unknown";
+  if ((facts->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0)
+    return "set";
+  if (facts->lockout.refused != 0 && (end == 0 || now_s () < end))
+    return "locked";
+  return "unset";
+}
+
+static void
+show_foresight (GgtpmHealth *skeleton, const HealthFacts *facts)
+{
+  const VariableProperties *variable = &facts->variable;
+  gboolean known = facts->have_variable;
+
+  ggtpm_health_set_lockout_failures_left (skeleton, get_failures_left (facts));
+  ggtpm_health_set_lockout_auth_state (skeleton, describe_lockout_auth (facts));
+  ggtpm_health_set_lockout_auth_locked_until (skeleton,
+                                              (guint64)lockout_record_get_end (&facts->lockout));
+  ggtpm_health_set_unclean_shutdowns (skeleton, facts->power.n_unclean);
+  ggtpm_health_set_unclean_shutdowns_today (skeleton,
+                                            power_record_count_today (&facts->power, now_s ()));
+  ggtpm_health_set_reset_count (skeleton, facts->power.reset_count);
+  ggtpm_health_set_persistent_used (skeleton, known ? variable->persistent : PROPERTY_UNKNOWN);
+  ggtpm_health_set_persistent_available (skeleton,
+                                         known ? variable->persistent_available : PROPERTY_UNKNOWN);
+  ggtpm_health_set_nv_indices (skeleton, known ? variable->nv_indices : PROPERTY_UNKNOWN);
+  ggtpm_health_set_nv_counters_available (skeleton, known ? variable->nv_counters_available
+                                                          : PROPERTY_UNKNOWN);
+}
+
 static void
 show (HealthObject *object)
 {
   GgtpmHealth *skeleton = object->skeleton;
   const HealthFacts *facts = monitor_get_facts (object->monitor);
 
+  tell_later (object);
   ggtpm_health_set_state (skeleton, health_state_to_string (monitor_get_state (object->monitor)));
   ggtpm_health_set_issues (skeleton, make_issues (monitor_get_issues (object->monitor)));
   ggtpm_health_set_last_check (skeleton, (guint64)monitor_get_last_check (object->monitor));
@@ -92,6 +234,8 @@ show (HealthObject *object)
   ggtpm_health_set_last_shutdown_orderly (skeleton, facts->last_shutdown_orderly);
   ggtpm_health_set_self_test_result (skeleton, facts->test_result);
   ggtpm_health_set_self_test_text (skeleton, describe_test_result (facts));
+  ggtpm_health_set_lockout_resets (skeleton, monitor_get_lockout_resets (object->monitor));
+  show_foresight (skeleton, facts);
 }
 
 static void
@@ -100,11 +244,33 @@ on_state_changed (Monitor *monitor, int old_state, int new_state, gpointer user_
   HealthObject *object = user_data;
 
   show (object);
-  /* first the properties, then the signal that sends people to read them */
-  g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (object->skeleton));
-  ggtpm_health_emit_state_changed (object->skeleton,
-                                   health_state_to_string ((HealthState)old_state),
-                                   health_state_to_string ((HealthState)new_state));
+  queue_signal (object, "StateChanged",
+                g_variant_new ("(ss)", health_state_to_string ((HealthState)old_state),
+                               health_state_to_string ((HealthState)new_state)));
+}
+
+static void
+on_issue_raised (Monitor *monitor, const HealthIssue *issue, gpointer user_data)
+{
+  queue_signal (user_data, "IssueRaised",
+                g_variant_new ("(sss@a{sv})", issue->id,
+                               health_severity_to_string (issue->severity), issue->text,
+                               issue->evidence));
+}
+
+static void
+on_issue_cleared (Monitor *monitor, const char *id, gpointer user_data)
+{
+  queue_signal (user_data, "IssueCleared", g_variant_new ("(s)", id));
+}
+
+static void
+on_lockout_reset (Monitor *monitor, guint before, gpointer user_data)
+{
+  HealthObject *object = user_data;
+
+  show (object);
+  queue_signal (object, "LockoutReset", g_variant_new ("(u)", before));
 }
 
 /* ---- methods ---- */
@@ -279,10 +445,14 @@ health_object_new (const Context *context, Monitor *monitor)
 
   object->context = context;
   object->monitor = monitor;
+  object->signals = g_ptr_array_new_with_free_func (signal_free);
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_HEALTH_SKELETON);
   show (object);
   g_signal_connect_swapped (monitor, "changed", G_CALLBACK (show), object);
   g_signal_connect (monitor, "state-changed", G_CALLBACK (on_state_changed), object);
+  g_signal_connect (monitor, "issue-raised", G_CALLBACK (on_issue_raised), object);
+  g_signal_connect (monitor, "issue-cleared", G_CALLBACK (on_issue_cleared), object);
+  g_signal_connect (monitor, "lockout-reset", G_CALLBACK (on_lockout_reset), object);
   g_signal_connect (object->skeleton, "handle-check", G_CALLBACK (handle_check), object);
   g_signal_connect (object->skeleton, "handle-reset-lockout", G_CALLBACK (handle_reset_lockout),
                     object);
@@ -296,6 +466,8 @@ void
 health_object_free (HealthObject *object)
 {
   g_signal_handlers_disconnect_by_data (object->monitor, object);
+  g_clear_handle_id (&object->timer, g_source_remove);
+  g_ptr_array_unref (object->signals);
   g_object_unref (object->skeleton);
   g_free (object);
 }

@@ -100,6 +100,14 @@ has_expired (const LockoutRecord *record, gint64 now, gboolean tpm_was_reset)
   return now - record->refused_at >= (gint64)record->recovery;
 }
 
+gint64
+lockout_record_get_end (const LockoutRecord *record)
+{
+  if (rc_get_base (record->refused) != TPM2_RC_LOCKOUT || record->recovery == 0)
+    return 0;
+  return record->refused_at + (gint64)record->recovery;
+}
+
 gboolean
 lockout_may_reset (const LockoutRecord *record,
                    const VariableProperties *variable,

@@ -27,6 +27,9 @@ gboolean lockout_record_load (const char *state_dir,
                               LockoutRecord *out,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* When a refusal ends by itself, seconds since the epoch; 0: nothing was refused, or no time ends it. */
+gint64 lockout_record_get_end (const LockoutRecord *record);
+
 /*
  * Whether a reset may be sent. Sends nothing.
  * @variable: as just read

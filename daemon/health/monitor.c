@@ -8,9 +8,10 @@
 #include "lockout.h"
 #include "reading.h"
 
-#define HEAL_INTERVAL_US   (G_GINT64_CONSTANT (3600) * G_USEC_PER_SEC)
-#define FIRST_RETRY_S      1
-#define TESTING_INTERVAL_S 10
+#define HEAL_INTERVAL_US (G_GINT64_CONSTANT (3600) * G_USEC_PER_SEC)
+#define FIRST_RETRY_S    1
+#define TESTING_INTERVAL_S                                                                         \
+  10 /* while a self-test runs or has failed: soon noticed when it is over */
 
 /* Who waits for a reading: a method call (task) or the start of the service (ready). */
 typedef struct
@@ -54,10 +55,10 @@ struct _Monitor
   guint timer;
   guint retry_s; /* after a reading that failed; 0: the last one did not */
 
-  LockoutRecord record;
   gboolean
       heal_wanted; /* a counter above 0 that was there when the chip came up is not somebody's wrong PIN of now */
   gint64 last_heal_us; /* monotonic; 0: never */
+  guint n_lockout_resets;
 };
 
 G_DEFINE_TYPE (Monitor, monitor, G_TYPE_OBJECT)
@@ -65,7 +66,10 @@ G_DEFINE_TYPE (Monitor, monitor, G_TYPE_OBJECT)
 enum
 {
   SIGNAL_CHANGED,
+  SIGNAL_ISSUE_RAISED,
+  SIGNAL_ISSUE_CLEARED,
   SIGNAL_STATE_CHANGED,
+  SIGNAL_LOCKOUT_RESET,
   N_SIGNALS
 };
 
@@ -110,6 +114,41 @@ same_text (GPtrArray *issues, GPtrArray *others)
   return TRUE;
 }
 
+static const HealthIssue *
+find_issue (GPtrArray *issues, const char *id)
+{
+  for (guint i = 0; i < issues->len; i++)
+    {
+      const HealthIssue *issue = g_ptr_array_index (issues, i);
+
+      if (g_str_equal (issue->id, id))
+        return issue;
+    }
+  return NULL;
+}
+
+static void
+tell_issues (Monitor *monitor, GPtrArray *old_issues)
+{
+  g_autoptr (GPtrArray) issues = g_ptr_array_ref (monitor->issues);
+
+  for (guint i = 0; i < old_issues->len; i++)
+    {
+      const HealthIssue *issue = g_ptr_array_index (old_issues, i);
+
+      if (find_issue (issues, issue->id) == NULL)
+        g_signal_emit (monitor, signals[SIGNAL_ISSUE_CLEARED], 0, issue->id);
+    }
+  for (guint i = 0; i < issues->len; i++)
+    {
+      const HealthIssue *issue = g_ptr_array_index (issues, i);
+      const HealthIssue *old = find_issue (old_issues, issue->id);
+
+      if (old == NULL || old->severity != issue->severity)
+        g_signal_emit (monitor, signals[SIGNAL_ISSUE_RAISED], 0, issue);
+    }
+}
+
 static char *
 list_ids (GPtrArray *issues)
 {
@@ -141,10 +180,14 @@ update (Monitor *monitor, const HealthFacts *before)
       before->test_result != monitor->facts.test_result ||
       before->have_last_shutdown != monitor->facts.have_last_shutdown ||
       before->last_shutdown_orderly != monitor->facts.last_shutdown_orderly ||
+      before->have_run != monitor->facts.have_run ||
+      before->power.reset_count != monitor->facts.power.reset_count ||
+      memcmp (&before->lockout, &monitor->facts.lockout, sizeof (before->lockout)) != 0 ||
       memcmp (&before->fixed, &monitor->facts.fixed, sizeof (before->fixed)) != 0 ||
       memcmp (&before->variable, &monitor->facts.variable, sizeof (before->variable)) != 0 ||
       !same_text (old_issues, monitor->issues) || old_state != monitor->state)
     g_signal_emit (monitor, signals[SIGNAL_CHANGED], 0);
+  tell_issues (monitor, old_issues);
   if (old_state != monitor->state)
     {
       g_autofree char *ids = list_ids (monitor->issues);
@@ -196,6 +239,12 @@ take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
       facts->last_shutdown_orderly =
           (reading->variable.startup_clear & TPMA_STARTUP_CLEAR_ORDERLY) != 0;
     }
+  if (reading->have_run)
+    {
+      facts->have_run = TRUE;
+      facts->power = reading->power;
+      facts->went_back = reading->went_back;
+    }
   facts->have_test_result = TRUE;
   facts->test_result = reading->test_result;
   if (reading->test_result != TPM2_RC_TESTING)
@@ -224,14 +273,17 @@ take_heal_outcome (Monitor *monitor, const Reading *reading, const Request *requ
 {
   gboolean is_told = request->reset_lockout; /* to who asked for it */
 
-  monitor->record = reading->record;
+  monitor->facts.lockout = reading->record;
   if (reading->reset_sent)
     monitor->last_heal_us = g_get_monotonic_time ();
   if (reading->have_variable && reading->variable.lockout_counter == 0)
     monitor->heal_wanted = FALSE;
   if (reading->was_reset)
-    log_event (LOG_EVENT_LOCKOUT_RESET, "lockout counter reset, it was %u of %u",
-               reading->counter_before, reading->variable.max_auth_fail);
+    {
+      monitor->n_lockout_resets++;
+      log_event (LOG_EVENT_LOCKOUT_RESET, "lockout counter reset, it was %u of %u",
+                 reading->counter_before, reading->variable.max_auth_fail);
+    }
   else if (reading->reset_error != NULL && reading->have_variable && !is_told &&
            (reading->reset_sent || request->tpm_was_reset))
     g_warning ("healing the lockout counter: %s", reading->reset_error->message);
@@ -258,7 +310,8 @@ schedule (Monitor *monitor)
     return;
   if (monitor->retry_s != 0)
     seconds = MIN (seconds, monitor->retry_s);
-  else if (monitor->facts.testing_since != 0)
+  else if (monitor->facts.testing_since != 0 ||
+           (monitor->facts.have_test_result && monitor->facts.test_result == TPM2_RC_FAILURE))
     seconds = MIN (seconds, TESTING_INTERVAL_S);
   monitor->timer = g_timeout_add_seconds (seconds, on_timer, monitor);
 }
@@ -294,6 +347,8 @@ take_reading (Monitor *monitor, const Request *request, const Reading *reading, 
         take_failure (monitor, error);
       update (monitor, &before);
     }
+  if (reading != NULL && reading->was_reset)
+    g_signal_emit (monitor, signals[SIGNAL_LOCKOUT_RESET], 0, reading->counter_before);
 }
 
 static void
@@ -347,7 +402,9 @@ start_reading (Monitor *monitor)
   args->want_fixed = monitor->running.fixed || !monitor->facts.have_fixed;
   args->reset_lockout = monitor->running.reset_lockout || is_heal_due (monitor);
   args->tpm_was_reset = monitor->running.tpm_was_reset;
-  args->record = monitor->record;
+  args->want_run = !monitor->facts.have_run;
+  args->record = monitor->facts.lockout;
+  args->power = monitor->facts.power;
   args->state_dir = g_strdup (monitor->config->state_dir);
   args->now = now_s ();
   weak = g_new0 (GWeakRef, 1);
@@ -483,6 +540,12 @@ monitor_get_issues (Monitor *monitor)
   return monitor->issues;
 }
 
+guint
+monitor_get_lockout_resets (Monitor *monitor)
+{
+  return monitor->n_lockout_resets;
+}
+
 gint64
 monitor_get_last_check (Monitor *monitor)
 {
@@ -497,8 +560,11 @@ monitor_new (const Config *config, Worker *worker)
 
   monitor->config = config;
   monitor->worker = worker;
-  if (!lockout_record_load (config->state_dir, &monitor->record, &error))
+  if (!lockout_record_load (config->state_dir, &monitor->facts.lockout, &error))
     g_warning ("what is known of refused lockout resets cannot be read: %s", error->message);
+  g_clear_error (&error);
+  if (!power_record_load (config->state_dir, &monitor->facts.power, &error))
+    g_warning ("what is known of power cuts cannot be read: %s", error->message);
   return monitor;
 }
 
@@ -534,6 +600,12 @@ monitor_class_init (MonitorClass *klass)
 
   signals[SIGNAL_CHANGED] = g_signal_new ("changed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                           NULL, G_TYPE_NONE, 0);
+  signals[SIGNAL_ISSUE_RAISED] = g_signal_new ("issue-raised", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0,
+                                               NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
+  signals[SIGNAL_ISSUE_CLEARED] = g_signal_new ("issue-cleared", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0,
+                                                NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[SIGNAL_LOCKOUT_RESET] = g_signal_new ("lockout-reset", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0,
+                                                NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_UINT);
   signals[SIGNAL_STATE_CHANGED] =
       g_signal_new ("state-changed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                     G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_UINT);

@@ -16,7 +16,9 @@ G_BEGIN_DECLS
  * Monitor: knows the chip and how it is. Polls through @worker; owns the last snapshot; tells whoever connects to its
  * signals. Main thread only.
  *
- * Signals: "changed" () after a poll or fault changed any value; "state-changed" (HealthState old, HealthState new).
+ * Signals: "changed" () after a poll or fault changed any value; "issue-cleared" (const char *id) and "issue-raised"
+ * (HealthIssue *issue) for each issue that is gone or new, also when it is of another severity than it was;
+ * "state-changed" (HealthState old, HealthState new); "lockout-reset" (guint before).
  */
 #define TYPE_MONITOR (monitor_get_type ())
 G_DECLARE_FINAL_TYPE (Monitor, monitor, , MONITOR, GObject)
@@ -54,6 +56,8 @@ gboolean monitor_reset_lockout_finish (GAsyncResult *result,
 /* The last values; owned by the monitor, valid until the main loop runs again. */
 const HealthFacts *monitor_get_facts (Monitor *monitor);
 HealthState monitor_get_state (Monitor *monitor);
+/* Lockout counters that were reset since the start. */
+guint monitor_get_lockout_resets (Monitor *monitor);
 /* Of HealthIssue; ordered by severity, then id. */
 GPtrArray *monitor_get_issues (Monitor *monitor);
 /* Seconds since the epoch; 0: never. */

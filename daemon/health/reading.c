@@ -57,6 +57,34 @@ reset_lockout (Tpm *tpm, const ReadingArgs *args, Reading *reading)
                                       &reading->reset_error);
 }
 
+/* A record that cannot be written costs a count after the next start, no more. */
+static gboolean
+take_run (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
+{
+  gboolean orderly = (reading->variable.startup_clear & TPMA_STARTUP_CLEAR_ORDERLY) != 0;
+  g_autoptr (GError) save_error = NULL;
+  g_autoptr (GError) local_error = NULL;
+  guint32 reset_count;
+
+  if (!properties_read_reset_count (tpm, &reset_count, &local_error))
+    {
+      /* The chip has just said that it is well: whoever stands before it has not noticed yet. Asked again at the next
+       * reading. */
+      if (rc_from_error (local_error) == TPM2_RC_FAILURE)
+        {
+          tpm_disconnect (tpm);
+          return TRUE;
+        }
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  reading->have_run = TRUE;
+  if (power_record_take (&reading->power, reset_count, orderly, args->now, &reading->went_back) &&
+      !power_record_save (args->state_dir, &reading->power, &save_error))
+    g_warning ("the count of power cuts is not kept: %s", save_error->message);
+  return TRUE;
+}
+
 gpointer
 reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -66,7 +94,10 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   gboolean ok;
 
   reading->record = args->record;
+  reading->power = args->power;
   ok = read_all (tpm, args->want_fixed, reading, &local_error);
+  if (ok && reading->have_variable && (args->want_run || args->tpm_was_reset))
+    ok = take_run (tpm, args, reading, &local_error);
   if (ok && reading->have_variable && args->reset_lockout && reading->variable.lockout_counter > 0)
     {
       reset_lockout (tpm, args, reading);

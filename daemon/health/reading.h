@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lockout.h"
+#include "power.h"
 #include "tpm/worker.h"
 
 G_BEGIN_DECLS
@@ -14,7 +15,9 @@ typedef struct
   gboolean want_fixed;
   gboolean reset_lockout; /* if the counter is above 0 and lockout_may_reset() */
   gboolean tpm_was_reset;
+  gboolean want_run; /* which run of the chip this is; after a reset always */
   LockoutRecord record;
+  PowerRecord power;
   char *state_dir;
   gint64 now; /* seconds since the epoch */
 } ReadingArgs;
@@ -26,6 +29,9 @@ typedef struct
   gboolean have_variable; /* FALSE only in failure mode */
   VariableProperties variable;
   TPM2_RC test_result;
+  gboolean have_run;
+  gboolean went_back; /* the reset counter */
+  PowerRecord power;
 
   LockoutRecord record;
   gboolean reset_sent;
@@ -39,7 +45,8 @@ void reading_free (Reading *reading);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
 
 /*
- * A WorkerOperation: ReadingArgs to Reading. Two TPM commands; one more for the fixed properties, two more for a reset.
+ * A WorkerOperation: ReadingArgs to Reading. Two TPM commands; one more each for the fixed properties and for the run,
+ * two more for a reset.
  * A chip in failure mode is a result (test_result), not an error. Errors: rc_check()'s.
  */
 gpointer reading_take (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error);

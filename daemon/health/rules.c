@@ -207,6 +207,31 @@ get_lockout_auth_unknown_text (const HealthFacts *facts)
   return g_strdup ("a lockout auth is set that ggtpmd does not know: it cannot reset a lockout");
 }
 
+static gboolean
+is_lockout_auth_locked (const HealthFacts *facts, gint64 now)
+{
+  gint64 end = lockout_record_get_end (&facts->lockout);
+
+  return facts->have_variable && facts->lockout.refused != 0 && (end == 0 || now < end);
+}
+
+static char *
+get_lockout_auth_locked_text (const HealthFacts *facts)
+{
+  return g_strdup_printf (
+      "the TPM has refused to reset the lockout counter (0x%08x): ggtpmd cannot heal a lockout",
+      facts->lockout.refused);
+}
+
+static void
+add_refusal_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  add_uint (evidence, "refused-with", facts->lockout.refused);
+  g_variant_dict_insert (evidence, "refused-at", "t", (guint64)facts->lockout.refused_at);
+  g_variant_dict_insert (evidence, "locked-until", "t",
+                         (guint64)lockout_record_get_end (&facts->lockout));
+}
+
 static void
 add_permanent_evidence (const HealthFacts *facts, GVariantDict *evidence)
 {
@@ -215,10 +240,29 @@ add_permanent_evidence (const HealthFacts *facts, GVariantDict *evidence)
 
 /* Its power. */
 
+/* Cuts in a day from which on it is a habit. */
+#define CUTS_A_DAY 3
+
+static gboolean
+is_power_often_unclean (const HealthFacts *facts, gint64 now)
+{
+  return facts->have_run && power_record_count_today (&facts->power, now) >= CUTS_A_DAY;
+}
+
+static char *
+get_power_often_unclean_text (const HealthFacts *facts)
+{
+  return g_strdup_printf (
+      "the TPM loses its power without notice (TPM2_Shutdown) again and again: %" G_GUINT64_FORMAT
+      " times in all, %d and more of them in a day",
+      facts->power.n_unclean, CUTS_A_DAY);
+}
+
 static gboolean
 is_power_unclean (const HealthFacts *facts, gint64 now)
 {
-  return facts->have_last_shutdown && !facts->last_shutdown_orderly;
+  return facts->have_last_shutdown && !facts->last_shutdown_orderly &&
+         !is_power_often_unclean (facts, now);
 }
 
 static char *
@@ -231,6 +275,55 @@ static void
 add_power_evidence (const HealthFacts *facts, GVariantDict *evidence)
 {
   g_variant_dict_insert (evidence, "orderly", "b", facts->last_shutdown_orderly);
+  g_variant_dict_insert (evidence, "unclean-shutdowns", "t", facts->power.n_unclean);
+}
+
+/* Whether it is the chip that it was. */
+
+static gboolean
+is_identity_changed (const HealthFacts *facts, gint64 now)
+{
+  return facts->have_run && facts->went_back;
+}
+
+static char *
+get_identity_changed_text (const HealthFacts *facts)
+{
+  return g_strdup (
+      "the TPM counts fewer resets than before: it was cleared, or it is another one; keys that were "
+      "made before are lost");
+}
+
+static void
+add_identity_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  add_uint (evidence, "reset-count", facts->power.reset_count);
+}
+
+/* Its room. */
+
+/* A key store needs one for its primary, a repair of it one more. */
+#define PERSISTENT_RESERVE 2
+
+static gboolean
+is_room_low (const HealthFacts *facts, gint64 now)
+{
+  return facts->have_variable && facts->variable.persistent_available < PERSISTENT_RESERVE;
+}
+
+static char *
+get_room_low_text (const HealthFacts *facts)
+{
+  return g_strdup_printf ("the TPM has room for %u more persistent objects, it holds %u",
+                          facts->variable.persistent_available, facts->variable.persistent);
+}
+
+static void
+add_room_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  add_uint (evidence, "persistent", facts->variable.persistent);
+  add_uint (evidence, "persistent-available", facts->variable.persistent_available);
+  add_uint (evidence, "nv-indices", facts->variable.nv_indices);
 }
 
 /*
@@ -279,6 +372,20 @@ static const Rule rules[] = {
     add_permanent_evidence,
     "Reset lockouts with the owner's tool, or remove the lockout auth "
     "(`tpm2_changeauth -c lockout -p OLD`)." },
+  /* Part 1, 19.8: GetCapability does not show it, only what a reset was answered with does (canonical/secboot 415) */
+  { "lockout.auth_locked", HEALTH_STATE_DEGRADED, is_lockout_auth_locked,
+    get_lockout_auth_locked_text, add_refusal_evidence,
+    "Wait until it is tried again (LockoutAuthLockedUntil), or clear the TPM in the firmware's set-up; find out "
+    "who has tried a wrong lockout auth." },
+  /* Part 1, 36.4: resetCount only grows, until TPM2_Clear */
+  { "identity.changed", HEALTH_STATE_FAILED, is_identity_changed, get_identity_changed_text,
+    add_identity_evidence, "Provision the device anew, or put the former TPM back." },
+  /* Part 2, 6.13: TPM_PT_HR_PERSISTENT_AVAIL */
+  { "resources.low", HEALTH_STATE_DEGRADED, is_room_low, get_room_low_text, add_room_evidence,
+    "Remove persistent objects that nobody uses (`tpm2_getcap handles-persistent`, "
+    "`tpm2_evictcontrol`)." },
+  { "power.unclean", HEALTH_STATE_DEGRADED, is_power_often_unclean, get_power_often_unclean_text,
+    add_power_evidence, "Look for what cuts the power; each cut may count towards a lockout." },
   /* Part 2, 8.7: TPMA_STARTUP_CLEAR.orderly */
   { "power.unclean", HEALTH_STATE_OK, is_power_unclean, get_power_unclean_text, add_power_evidence,
     "Shut the system down before the power is cut; each cut may count towards a lockout." },

@@ -5,6 +5,8 @@
 
 #include <gio/gio.h>
 
+#include "lockout.h"
+#include "power.h"
 #include "tpm/properties.h"
 
 G_BEGIN_DECLS
@@ -43,6 +45,10 @@ typedef struct
   gint64 testing_since; /* seconds since the epoch: first seen at 0x90a; 0: it is not */
   gboolean have_last_shutdown;
   gboolean last_shutdown_orderly; /* startup_clear.orderly as first read after a TPM reset */
+  gboolean have_run;
+  PowerRecord power;
+  gboolean went_back;    /* the chip's reset counter, against what was recorded */
+  LockoutRecord lockout; /* what the chip has refused us */
 } HealthFacts;
 
 typedef struct

@@ -95,6 +95,14 @@ get (const Group *group, TPM2_PT property)
   return group->value[property - group->first];
 }
 
+/* As get(), for a property that a chip may leave out. */
+static guint32
+get_optional (const Group *group, TPM2_PT property)
+{
+  return (group->known & 1u << (property - group->first)) != 0 ? get (group, property)
+                                                               : PROPERTY_UNKNOWN;
+}
+
 /*
  * Four characters of each value, without NULs, without spaces at the ends; what is not printable ASCII becomes '?': the
  * text goes to the bus and to terminals.
@@ -165,7 +173,25 @@ properties_read_variable (Tpm *tpm, VariableProperties *out, GError **error)
     .max_auth_fail = get (&group, TPM2_PT_MAX_AUTH_FAIL),
     .lockout_interval = get (&group, TPM2_PT_LOCKOUT_INTERVAL),
     .lockout_recovery = get (&group, TPM2_PT_LOCKOUT_RECOVERY),
+    .nv_indices = get_optional (&group, TPM2_PT_HR_NV_INDEX),
+    .persistent = get_optional (&group, TPM2_PT_HR_PERSISTENT),
+    .persistent_available = get_optional (&group, TPM2_PT_HR_PERSISTENT_AVAIL),
+    .nv_counters_available = get_optional (&group, TPM2_PT_NV_COUNTERS_AVAIL),
   };
+  return TRUE;
+}
+
+gboolean
+properties_read_reset_count (Tpm *tpm, guint32 *out, GError **error)
+{
+  g_autoptr (TPMS_TIME_INFO) info = NULL;
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+
+  if (esys == NULL ||
+      !rc_check (Esys_ReadClock (esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info),
+                 "reading the TPM's clock", error))
+    return FALSE;
+  *out = info->clockInfo.resetCount;
   return TRUE;
 }
 

@@ -36,7 +36,14 @@ typedef struct
   guint32 max_auth_fail;
   guint32 lockout_interval;
   guint32 lockout_recovery;
+  /* What is used and what is left; PROPERTY_UNKNOWN: the chip does not say. */
+  guint32 nv_indices;
+  guint32 persistent;
+  guint32 persistent_available;
+  guint32 nv_counters_available;
 } VariableProperties;
+
+#define PROPERTY_UNKNOWN G_MAXUINT32
 
 /* One TPM command, more where the chip answers in parts. Errors: rc_check()'s; TPM_FAILURE for nonsense. */
 gboolean
@@ -45,6 +52,9 @@ properties_read_fixed (Tpm *tpm, FixedProperties *out, GError **error) G_GNUC_WA
 gboolean properties_read_variable (Tpm *tpm,
                                    VariableProperties *out,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* One TPM command. @out: resetCount of TPMS_CLOCK_INFO (Part 2, 10.11.1): resets since the last TPM2_Clear */
+gboolean
+properties_read_reset_count (Tpm *tpm, guint32 *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /*
  * One TPM command, TPM2_GetTestResult, which also a chip in failure mode answers (Part 3, 10.4), where the others lie:
  * to be asked first.

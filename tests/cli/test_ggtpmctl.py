@@ -32,7 +32,10 @@ DEVICE_MEMBERS = {'node', 'tcti', 'family', 'level', 'revision', 'spec_date', 'm
 HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counter', 'lockout_max', 'lockout_interval',
                   'lockout_recovery', 'owner_auth_set', 'endorsement_auth_set', 'lockout_auth_set', 'disable_clear',
                   'tpm_generated_eps', 'platform_enabled', 'storage_enabled', 'endorsement_enabled',
-                  'last_shutdown_orderly', 'self_test_result', 'self_test_text'}
+                  'last_shutdown_orderly', 'self_test_result', 'self_test_text', 'lockout_failures_left',
+                  'lockout_auth_state', 'lockout_auth_locked_until', 'lockout_resets', 'unclean_shutdowns',
+                  'unclean_shutdowns_today', 'reset_count', 'persistent_used', 'persistent_available',
+                  'nv_indices', 'nv_counters_available'}
 
 # LeakSanitizer does not run under strace.
 NO_LEAKS = {'ASAN_OPTIONS': 'detect_leaks=0'}

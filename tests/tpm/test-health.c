@@ -28,6 +28,8 @@ typedef struct
   guint n_ready;
   guint n_changed;
   GString *states; /* as "state-changed" told them */
+  GString *issues; /* as "issue-raised" and "issue-cleared" told them */
+  guint n_lockout_resets;
 } Fixture;
 
 static void
@@ -44,13 +46,36 @@ on_state_changed (Monitor *monitor, HealthState old, HealthState new, Fixture *f
 }
 
 static void
+on_issue_raised (Monitor *monitor, const HealthIssue *issue, Fixture *fixture)
+{
+  g_string_append_printf (fixture->issues, "+%s ", issue->id);
+}
+
+static void
+on_issue_cleared (Monitor *monitor, const char *id, Fixture *fixture)
+{
+  g_string_append_printf (fixture->issues, "-%s ", id);
+}
+
+static void
+on_lockout_reset (Monitor *monitor, guint before, Fixture *fixture)
+{
+  g_assert_cmpuint (before, >, 0);
+  g_assert_cmpuint (monitor_get_lockout_resets (monitor), ==, ++fixture->n_lockout_resets);
+}
+
+static void
 start_monitor (Fixture *fixture)
 {
   fixture->worker = worker_new (test_proxy_connect, fixture->proxy, 1, 4);
   fixture->monitor = monitor_new (&fixture->config, fixture->worker);
   g_signal_connect (fixture->monitor, "changed", G_CALLBACK (on_changed), fixture);
   g_signal_connect (fixture->monitor, "state-changed", G_CALLBACK (on_state_changed), fixture);
-  fixture->n_ready = fixture->n_changed = 0;
+  g_signal_connect (fixture->monitor, "issue-raised", G_CALLBACK (on_issue_raised), fixture);
+  g_signal_connect (fixture->monitor, "issue-cleared", G_CALLBACK (on_issue_cleared), fixture);
+  g_signal_connect (fixture->monitor, "lockout-reset", G_CALLBACK (on_lockout_reset), fixture);
+  fixture->n_ready = fixture->n_changed = fixture->n_lockout_resets = 0;
+  g_string_truncate (fixture->issues, 0);
   g_string_truncate (fixture->states, 0);
 }
 
@@ -72,6 +97,7 @@ set_up (Fixture *fixture, gconstpointer data)
   fixture->config.reset_lockout = TRUE;
   fixture->tpm = tpm_new (test_proxy_connect, fixture->proxy);
   fixture->states = g_string_new (NULL);
+  fixture->issues = g_string_new (NULL);
   start_monitor (fixture);
 }
 
@@ -83,6 +109,7 @@ tear_down (Fixture *fixture, gconstpointer data)
   test_proxy_free (fixture->proxy);
   test_swtpm_free (fixture->swtpm);
   g_string_free (fixture->states, TRUE);
+  g_string_free (fixture->issues, TRUE);
 }
 
 static gboolean
@@ -309,7 +336,7 @@ test_healthy (Fixture *fixture, gconstpointer data)
   g_assert_cmphex (facts->test_result, ==, TPM2_RC_SUCCESS);
   g_assert_cmpstr (fixture->states->str, ==, "unknown>ok");
   g_assert_cmpuint (fixture->n_changed, ==, 1);
-  g_assert_cmpuint (count (fixture, 0), ==, 3);
+  g_assert_cmpuint (count (fixture, 0), ==, 4);
   g_assert_cmpuint (count (fixture, TPM2_CC_DictionaryAttackLockReset), ==, 0);
 }
 
@@ -322,7 +349,7 @@ test_check (Fixture *fixture, gconstpointer data)
   chip_comes_up (fixture, TRUE);
   error = check (fixture);
   g_assert_no_error (error);
-  g_assert_cmpuint (count (fixture, 0), ==, 6);
+  g_assert_cmpuint (count (fixture, 0), ==, 7);
   g_assert_cmpuint (fixture->n_changed, ==, 1); /* nothing has */
 
   /* all that ask while one is under way share it */
@@ -330,7 +357,7 @@ test_check (Fixture *fixture, gconstpointer data)
     monitor_check_async (fixture->monitor, NULL, check_done, &answers[i]);
   for (gsize i = 0; i < G_N_ELEMENTS (answers); i++)
     wait_for (&answers[i].done, 1);
-  g_assert_cmpuint (count (fixture, 0), ==, 9);
+  g_assert_cmpuint (count (fixture, 0), ==, 10);
 }
 
 static void
@@ -366,10 +393,59 @@ test_poll (Fixture *fixture, gconstpointer data)
   while (count (fixture, TPM2_CC_GetTestResult) < 3)
     g_main_context_iteration (NULL, TRUE);
   g_source_remove (wake_up);
-  /* the first reading has the fixed properties too; a poll is two commands */
-  g_assert_cmpuint (count (fixture, 0), <=, 7);
+  /* the first reading has the fixed properties and the run too; a poll is two commands */
+  g_assert_cmpuint (count (fixture, 0), <=, 8);
+  g_assert_cmpuint (count (fixture, TPM2_CC_ReadClock), ==, 1);
   g_assert_cmpuint (fixture->n_changed, ==, 1);
   assert_issues (fixture, HEALTH_STATE_OK, "");
+}
+
+/* With polling off nothing wakes us, and nothing is sent. */
+static void
+test_no_poll (Fixture *fixture, gconstpointer data)
+{
+  gint64 end;
+  guint before;
+  gboolean has_timer = TRUE;
+  GMainContext *context = g_main_context_default ();
+  GPollFD fds[16];
+  gint priority, timeout;
+
+  chip_comes_up (fixture, TRUE);
+  before = count (fixture, 0);
+  for (end = g_get_monotonic_time () + 300 * 1000; g_get_monotonic_time () < end;)
+    g_main_context_iteration (NULL, FALSE);
+  g_assert_cmpuint (count (fixture, 0), ==, before);
+  g_assert_true (g_main_context_acquire (context));
+  g_main_context_prepare (context, &priority);
+  g_main_context_query (context, priority, &timeout, fds, G_N_ELEMENTS (fds));
+  has_timer = timeout >= 0;
+  g_main_context_release (context);
+  g_assert_false (has_timer);
+}
+
+/* What the power was is counted once for each run of the chip, whoever restarts. */
+static void
+test_runs (Fixture *fixture, gconstpointer data)
+{
+  const HealthFacts *facts;
+
+  chip_comes_up (fixture, TRUE);
+  for (guint i = 1; i <= 3; i++)
+    {
+      stop_monitor (fixture);
+      cut_power (fixture);
+      start_monitor (fixture);
+      chip_comes_up (fixture, TRUE);
+      facts = monitor_get_facts (fixture->monitor);
+      g_assert_cmpuint (facts->power.n_unclean, ==, i);
+      g_assert_cmpstr (fixture->issues->str, ==, "+power.unclean ");
+      assert_issues (fixture, i < 3 ? HEALTH_STATE_OK : HEALTH_STATE_DEGRADED, "power.unclean");
+      stop_monitor (fixture);
+      start_monitor (fixture);
+      chip_comes_up (fixture, TRUE);
+      g_assert_cmpuint (monitor_get_facts (fixture->monitor)->power.n_unclean, ==, i);
+    }
 }
 
 /* A lockout by wrong auths, seen; and healed at the next start, before anybody is let in. */
@@ -452,6 +528,8 @@ test_guesses_not_healed (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (get_variable (fixture)->lockout_counter, ==, 0);
   g_assert_cmpuint (count (fixture, TPM2_CC_DictionaryAttackLockReset), ==, 1);
   g_assert_cmpstr (fixture->states->str, ==, "unknown>ok ok>degraded degraded>ok");
+  g_assert_cmpstr (fixture->issues->str, ==, "+lockout.near -lockout.near ");
+  g_assert_cmpuint (fixture->n_lockout_resets, ==, 1);
 
   /* nothing to do: nothing sent, no error */
   error = reset (fixture);
@@ -485,7 +563,7 @@ test_refused_once (Fixture *fixture, gconstpointer data)
   lock_lockout_hierarchy (fixture);
   fail_auth (fixture, 2);
   chip_comes_up_unhealed (fixture, "*0x00000921*");
-  assert_issues (fixture, HEALTH_STATE_DEGRADED, "lockout.near");
+  assert_issues (fixture, HEALTH_STATE_DEGRADED, "lockout.auth_locked lockout.near");
   g_assert_cmpuint (count (fixture, TPM2_CC_DictionaryAttackLockReset), ==, 2); /* theirs, ours */
   g_assert_true (g_file_test (path, G_FILE_TEST_IS_REGULAR));
 
@@ -522,13 +600,13 @@ test_refusal_expires (Fixture *fixture, gconstpointer data)
   stop_monitor (fixture);
   start_monitor (fixture);
   chip_comes_up_unhealed (fixture, "*was set anew*");
-  assert_issues (fixture, HEALTH_STATE_DEGRADED, "lockout.near");
+  assert_issues (fixture, HEALTH_STATE_DEGRADED, "lockout.auth_locked lockout.near");
 
   write_record (fixture, "2337", 900); /* 0x921 */
   stop_monitor (fixture);
   start_monitor (fixture);
   chip_comes_up_unhealed (fixture, "*may try again*");
-  assert_issues (fixture, HEALTH_STATE_DEGRADED, "lockout.near");
+  assert_issues (fixture, HEALTH_STATE_DEGRADED, "lockout.auth_locked lockout.near");
   g_assert_cmpuint (count (fixture, TPM2_CC_DictionaryAttackLockReset), ==, 0);
 
   write_record (fixture, "2337", 1001);
@@ -686,6 +764,8 @@ main (int argc, char **argv)
   ADD ("check", test_check);
   ADD ("check-without-chip", test_check_without_chip);
   ADD ("poll", test_poll);
+  ADD ("no-poll", test_no_poll);
+  ADD ("runs", test_runs);
   ADD ("lockout-healed", test_lockout_healed);
   ADD ("power-cuts", test_power_cuts);
   ADD ("power-cut-later", test_power_cut_later);

@@ -26,6 +26,7 @@ healthy (void)
       .max_auth_fail = 32,
       .lockout_interval = 7200,
       .lockout_recovery = 86400,
+      .persistent_available = 12,
     },
     .have_test_result = TRUE,
     .have_last_shutdown = TRUE,
@@ -233,6 +234,92 @@ test_power (void)
 
   facts.last_shutdown_orderly = FALSE;
   assert_facts (&facts, HEALTH_STATE_OK, "power.unclean:info");
+
+  facts.have_run = TRUE;
+  facts.power = (PowerRecord){
+    .known = TRUE, .n_unclean = 9, .times = { NOW - 1, NOW - 2, NOW - 86400 }, .n_times = 3
+  };
+  assert_facts (&facts, HEALTH_STATE_OK, "power.unclean:info");
+  facts.power.times[2] = NOW + 10; /* the clock was set since */
+  assert_facts (&facts, HEALTH_STATE_OK, "power.unclean:info");
+  facts.power.times[2] = NOW - 86399;
+  assert_facts (&facts, HEALTH_STATE_DEGRADED, "power.unclean:degraded");
+  facts.last_shutdown_orderly = TRUE;
+  assert_facts (&facts, HEALTH_STATE_DEGRADED, "power.unclean:degraded");
+}
+
+/* Each run of the chip is counted once; a counter that goes back is another chip. */
+static void
+test_runs (void)
+{
+  PowerRecord record = { 0 };
+  gboolean went_back = TRUE;
+
+  g_assert_true (power_record_take (&record, 5, FALSE, NOW, &went_back));
+  g_assert_false (went_back);
+  g_assert_cmpuint (record.n_unclean, ==, 1);
+  g_assert_false (power_record_take (&record, 5, FALSE, NOW, &went_back));
+  g_assert_cmpuint (record.n_unclean, ==, 1);
+  g_assert_true (power_record_take (&record, 6, TRUE, NOW, &went_back));
+  g_assert_cmpuint (record.n_unclean, ==, 1);
+  g_assert_true (power_record_take (&record, 2, TRUE, NOW, &went_back));
+  g_assert_true (went_back);
+  for (guint32 i = 0; i < 40; i++)
+    g_assert_true (power_record_take (&record, 3 + i, FALSE, NOW + i, &went_back));
+  g_assert_false (went_back);
+  g_assert_cmpuint (record.n_unclean, ==, 41);
+  g_assert_cmpuint (record.n_times, ==, POWER_MAX_TIMES);
+  g_assert_cmpint (record.times[0], ==, NOW + 39);
+  g_assert_cmpuint (power_record_count_today (&record, NOW + 39), ==, POWER_MAX_TIMES);
+}
+
+static void
+test_identity (void)
+{
+  HealthFacts facts = healthy ();
+
+  facts.went_back = TRUE;
+  assert_facts (&facts, HEALTH_STATE_OK, "");
+  facts.have_run = TRUE;
+  assert_facts (&facts, HEALTH_STATE_FAILED, "identity.changed:failed");
+}
+
+static void
+test_room (void)
+{
+  HealthFacts facts = healthy ();
+
+  facts.variable.persistent_available = 2;
+  assert_facts (&facts, HEALTH_STATE_OK, "");
+  facts.variable.persistent_available = 1;
+  assert_facts (&facts, HEALTH_STATE_DEGRADED, "resources.low:degraded");
+  facts.variable.persistent_available = PROPERTY_UNKNOWN;
+  assert_facts (&facts, HEALTH_STATE_OK, "");
+}
+
+/* A refusal counts until its time is over; a wrong auth does not get right by waiting. */
+static void
+test_refusal (void)
+{
+  static const struct
+  {
+    LockoutRecord record;
+    const char *ids;
+  } refusals[] = {
+    { { 0x921, NOW - 999, 1000 }, "lockout.auth_locked:degraded" },
+    { { 0x921, NOW - 1000, 1000 }, "" },
+    { { 0x921, NOW - 100000, 0 }, "lockout.auth_locked:degraded" },
+    { { 0x98e, NOW - 100000, 1000 }, "lockout.auth_locked:degraded" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++)
+    {
+      HealthFacts facts = healthy ();
+
+      facts.lockout = refusals[i].record;
+      assert_facts (&facts, *refusals[i].ids != '\0' ? HEALTH_STATE_DEGRADED : HEALTH_STATE_OK,
+                    refusals[i].ids);
+    }
 }
 
 static void
@@ -298,6 +385,10 @@ main (int argc, char **argv)
   g_test_add_func ("/rules/lockout", test_lockout);
   g_test_add_func ("/rules/lockout-evidence", test_lockout_evidence);
   g_test_add_func ("/rules/power", test_power);
+  g_test_add_func ("/rules/runs", test_runs);
+  g_test_add_func ("/rules/identity", test_identity);
+  g_test_add_func ("/rules/room", test_room);
+  g_test_add_func ("/rules/refusal", test_refusal);
   g_test_add_func ("/rules/order", test_order);
   g_test_add_func ("/rules/since", test_since);
   return g_test_run ();
