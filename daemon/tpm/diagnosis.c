@@ -5,7 +5,6 @@
 
 #include "rc.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (TPMS_TIME_INFO, Esys_Free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TPML_ALG, Esys_Free)
 
 gboolean
