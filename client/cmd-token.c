@@ -5,6 +5,7 @@
 
 #include "client/objects.h"
 #include "client/output.h"
+#include "client/pin.h"
 
 #define TEXT(value) ((value) != NULL ? (value) : "")
 
@@ -79,4 +80,99 @@ cmd_token_list (Client *client, const Options *options, GError **error)
   else
     print_text (client, tokens);
   return TRUE;
+}
+
+/* change-pin, unblock, reset-so-pin */
+
+typedef gboolean (*TokenMethod) (GgtpmToken *token,
+                                 GVariant *arguments,
+                                 GDBusCallFlags flags,
+                                 int timeout_ms,
+                                 GUnixFDList *descriptors,
+                                 GUnixFDList **out_descriptors,
+                                 GCancellable *cancellable,
+                                 GError **error);
+
+typedef struct
+{
+  GgtpmToken *token;
+  TokenMethod method;
+} TokenCall;
+
+static gboolean
+call_method (Client *client,
+             GVariant *arguments,
+             GUnixFDList *descriptors,
+             gpointer user_data,
+             GError **error)
+{
+  TokenCall *call = user_data;
+
+  return call->method (call->token, arguments, client_get_flags (client),
+                       client_get_timeout_ms (client), descriptors, NULL, NULL, error);
+}
+
+static void
+print_changed (Client *client, const Options *options, gboolean is_so)
+{
+  GVariantBuilder out = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (client->json)
+    {
+      output_add (&out, "token", "s", options->arguments[0]);
+      output_add (&out, "changed", "b", TRUE);
+      output_json (g_variant_builder_end (&out));
+    }
+  else if (!is_so)
+    output_text (
+        "Configurations that have the PIN in them are out of date: `ggtpmctl config write` "
+        "renders them anew.\n");
+}
+
+static gboolean
+change_pin (Client *client,
+            const Options *options,
+            TokenMethod method,
+            gboolean by_so,
+            gboolean is_so,
+            GError **error)
+{
+  g_autoptr (GgtpmToken) token = NULL;
+  TokenCall call = { NULL, method };
+  GVariant *arguments = g_variant_new ("a{sv}", NULL);
+  gboolean changed;
+
+  if (client_connect (client, TRUE, error))
+    token = objects_find_token (client, options->arguments[0], error);
+  if (token == NULL)
+    {
+      g_variant_unref (g_variant_ref_sink (arguments));
+      return FALSE;
+    }
+  call.token = token;
+  changed = by_so ? pin_call_so (client, options, options->arguments[0], arguments, call_method,
+                                 &call, error)
+                  : pin_call (client, options, options->arguments[0], arguments, call_method, &call,
+                              error);
+  if (changed)
+    print_changed (client, options, is_so);
+  return changed;
+}
+
+gboolean
+cmd_token_change_pin (Client *client, const Options *options, GError **error)
+{
+  return change_pin (client, options, ggtpm_token_call_change_pin_sync, FALSE, FALSE, error);
+}
+
+gboolean
+cmd_token_unblock (Client *client, const Options *options, GError **error)
+{
+  return change_pin (client, options, ggtpm_token_call_unblock_pin_sync, TRUE, FALSE, error);
+}
+
+gboolean
+cmd_token_reset_so_pin (Client *client, const Options *options, GError **error)
+{
+  return change_pin (client, options, ggtpm_token_call_change_so_pin_sync, TRUE, TRUE, error);
 }

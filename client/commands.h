@@ -46,6 +46,7 @@ typedef struct
   char *key;
   char *key_usage;
   char *mechanism;
+  char *new_pin_file;
   char *nucleus_version;
   char *out;
   char *path;

@@ -120,6 +120,7 @@ call_with (Client *client,
            GVariant *arguments,
            const Secret *pin,
            const Secret *so_pin,
+           const Secret *new_pin,
            PinCall call,
            gpointer user_data,
            GError **error)
@@ -130,7 +131,8 @@ call_with (Client *client,
   g_autoptr (GError) local_error = NULL;
 
   if (!add_pin (dict, descriptors, "pin", pin, error) ||
-      !add_pin (dict, descriptors, "so-pin", so_pin, error))
+      !add_pin (dict, descriptors, "so-pin", so_pin, error) ||
+      !add_pin (dict, descriptors, "new-pin", new_pin, error))
     return FALSE;
   complete = g_variant_ref_sink (g_variant_dict_end (dict));
   if (call (client, complete, descriptors, user_data, &local_error))
@@ -231,7 +233,7 @@ read_from_terminal (int fd, const char *text, GError **error)
 
 /* NULL without error: there is no terminal to ask on. */
 static Secret *
-ask_pin (const char *token, GError **error)
+ask_pin (const char *what, const char *token, GError **error)
 {
   g_autofree char *clean = output_clean (token);
   g_autofree char *question = NULL;
@@ -240,11 +242,62 @@ ask_pin (const char *token, GError **error)
 
   if (fd < 0)
     return NULL;
-  question =
-      token != NULL ? g_strdup_printf ("User PIN of token '%s': ", clean) : g_strdup ("User PIN: ");
+  question = token != NULL ? g_strdup_printf ("%s of token '%s': ", what, clean)
+                           : g_strdup_printf ("%s: ", what);
   pin = read_from_terminal (fd, question, error);
   close (fd);
   return pin;
+}
+
+/* TRUE without a PIN where @path is NULL. */
+static gboolean
+read_optional (const char *path, Secret **out_pin, GError **error)
+{
+  if (path == NULL)
+    return TRUE;
+  *out_pin = read_pin_file (path, error);
+  return *out_pin != NULL;
+}
+
+/* @is_so: what the daemon may miss is the SO PIN */
+static gboolean
+call_or_ask (Client *client,
+             const Options *options,
+             const char *token,
+             GVariant *arguments,
+             gboolean is_so,
+             PinCall call,
+             gpointer user_data,
+             GError **error)
+{
+  g_autoptr (GVariant) sunk = g_variant_ref_sink (arguments);
+  g_autoptr (Secret) pin = NULL;
+  g_autoptr (Secret) so_pin = NULL;
+  g_autoptr (Secret) new_pin = NULL;
+  Secret **asked = is_so ? &so_pin : &pin;
+  g_autoptr (GError) local_error = NULL;
+
+  if (!read_optional (options->pin_file, &pin, error) ||
+      !read_optional (options->so_pin_file, &so_pin, error) ||
+      !read_optional (options->new_pin_file, &new_pin, error))
+    return FALSE;
+  if (call_with (client, sunk, pin, so_pin, new_pin, call, user_data, &local_error))
+    return TRUE;
+  if (!g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED) || *asked != NULL ||
+      client->no_ask_password)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  *asked = ask_pin (is_so ? "SO PIN" : "User PIN", token, error);
+  if (*asked == NULL)
+    {
+      if (error != NULL && *error == NULL)
+        g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  return call_with (client, sunk, pin, so_pin, new_pin, call, user_data, error);
 }
 
 gboolean
@@ -256,39 +309,17 @@ pin_call (Client *client,
           gpointer user_data,
           GError **error)
 {
-  g_autoptr (GVariant) sunk = g_variant_ref_sink (arguments);
-  g_autoptr (Secret) pin = NULL;
-  g_autoptr (Secret) so_pin = NULL;
-  g_autoptr (GError) local_error = NULL;
+  return call_or_ask (client, options, token, arguments, FALSE, call, user_data, error);
+}
 
-  if (options->pin_file != NULL)
-    {
-      pin = read_pin_file (options->pin_file, error);
-      if (pin == NULL)
-        return FALSE;
-    }
-  if (options->so_pin_file != NULL)
-    {
-      so_pin = read_pin_file (options->so_pin_file, error);
-      if (so_pin == NULL)
-        return FALSE;
-    }
-
-  if (call_with (client, sunk, pin, so_pin, call, user_data, &local_error))
-    return TRUE;
-  if (!g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED) || pin != NULL ||
-      client->no_ask_password)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-
-  pin = ask_pin (token, error);
-  if (pin == NULL)
-    {
-      if (error != NULL && *error == NULL)
-        g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-  return call_with (client, sunk, pin, so_pin, call, user_data, error);
+gboolean
+pin_call_so (Client *client,
+             const Options *options,
+             const char *token,
+             GVariant *arguments,
+             PinCall call,
+             gpointer user_data,
+             GError **error)
+{
+  return call_or_ask (client, options, token, arguments, TRUE, call, user_data, error);
 }

@@ -146,6 +146,109 @@ handle_create_key (GgtpmToken *skeleton,
   return TRUE;
 }
 
+/* ---- PINs ---- */
+
+typedef struct
+{
+  Tokens *tokens;
+  char *token;
+  TokensPinChange change;
+  Secret *pin;
+  Secret *new_pin;
+} PinArgs;
+
+static void
+pin_args_free (gpointer data)
+{
+  PinArgs *args = data;
+
+  g_free (args->token);
+  g_clear_pointer (&args->pin, secret_free);
+  g_clear_pointer (&args->new_pin, secret_free);
+  g_free (args);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (PinArgs, pin_args_free)
+
+static gpointer
+op_change_pin (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  PinArgs *args = data;
+
+  return GINT_TO_POINTER (tokens_change_pin (args->tokens, tpm, args->token, args->change,
+                                             args->pin, args->new_pin, cancellable, error));
+}
+
+/* The three methods have no results: their answers are the same message. */
+static void
+answer_change_pin (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
+{
+  g_dbus_method_invocation_return_value (invocation, NULL);
+}
+
+static gboolean
+start_change_pin (TokenObject *object,
+                  GDBusMethodInvocation *invocation,
+                  GUnixFDList *fds,
+                  GVariant *options,
+                  TokensPinChange change)
+{
+  static const OperationType type = { op_change_pin, pin_args_free, NULL, TRUE };
+  g_autoptr (PinArgs) args = g_new0 (PinArgs, 1);
+  GError *error = NULL;
+  int pin_fd = -1;
+  int new_pin_fd = -1;
+  const Option table[] = { { change == TOKENS_CHANGE_PIN ? "pin" : "so-pin", "h", &pin_fd },
+                           { "new-pin", "h", &new_pin_fd },
+                           { NULL, NULL, NULL } };
+  Operation *operation;
+  PinArgs *taken;
+
+  if (!options_parse (options, fds, table, &error))
+    {
+      reply_error (invocation, error);
+      return TRUE;
+    }
+  args->tokens = object->context->tokens;
+  args->token = g_strdup (object->label);
+  args->change = change;
+  taken = g_steal_pointer (&args);
+  operation = operation_new (object->context, &type, object->skeleton, invocation, taken);
+  operation_add_pin (operation, pin_fd, &taken->pin);
+  operation_add_pin (operation, new_pin_fd, &taken->new_pin);
+  operation_start (operation, answer_change_pin);
+  return TRUE;
+}
+
+static gboolean
+handle_change_pin (GgtpmToken *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   GUnixFDList *fds,
+                   GVariant *options,
+                   gpointer user_data)
+{
+  return start_change_pin (user_data, invocation, fds, options, TOKENS_CHANGE_PIN);
+}
+
+static gboolean
+handle_unblock_pin (GgtpmToken *skeleton,
+                    GDBusMethodInvocation *invocation,
+                    GUnixFDList *fds,
+                    GVariant *options,
+                    gpointer user_data)
+{
+  return start_change_pin (user_data, invocation, fds, options, TOKENS_UNBLOCK_PIN);
+}
+
+static gboolean
+handle_change_so_pin (GgtpmToken *skeleton,
+                      GDBusMethodInvocation *invocation,
+                      GUnixFDList *fds,
+                      GVariant *options,
+                      gpointer user_data)
+{
+  return start_change_pin (user_data, invocation, fds, options, TOKENS_CHANGE_SO_PIN);
+}
+
 /* ---- the object ---- */
 
 static int
@@ -220,7 +323,10 @@ token_object_new (const Context *context, const TokenInfo *token)
   object->label = g_strdup (token->label);
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_TOKEN_SKELETON);
   gate_set_detail (object->skeleton, "token", token->label);
-  g_signal_connect (object->skeleton, "handle-create-key", G_CALLBACK (handle_create_key), object);
+  g_object_connect (object->skeleton, "signal::handle-create-key", handle_create_key, object,
+                    "signal::handle-change-pin", handle_change_pin, object,
+                    "signal::handle-unblock-pin", handle_unblock_pin, object,
+                    "signal::handle-change-so-pin", handle_change_so_pin, object, NULL);
   token_object_update (object, token);
   exported = g_dbus_object_skeleton_new (object->path);
   g_dbus_object_skeleton_add_interface (exported, G_DBUS_INTERFACE_SKELETON (object->skeleton));

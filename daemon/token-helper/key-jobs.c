@@ -85,11 +85,16 @@ rename_object (Request *request, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE obj
 {
   CK_FUNCTION_LIST *functions = pkcs11_get_functions (request->pkcs11, error);
   const char *label = request_get_text (request, "label");
-  CK_ATTRIBUTE attribute = { CKA_LABEL, (void *)label, strlen (label) };
+  g_autoptr (GBytes) id = request_get_bytes (request, "new-id");
+  CK_ATTRIBUTE attributes[] = {
+    { CKA_LABEL, (void *)label, strlen (label) },
+    { CKA_ID, (void *)g_bytes_get_data (id, NULL), g_bytes_get_size (id) },
+  };
 
   return functions != NULL &&
-         pkcs11_check (functions->C_SetAttributeValue (session, object, &attribute, 1),
-                       "changing a label", error);
+         pkcs11_check (functions->C_SetAttributeValue (session, object, attributes,
+                                                       G_N_ELEMENTS (attributes)),
+                       "changing label and id", error);
 }
 
 gboolean

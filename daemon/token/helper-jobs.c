@@ -199,6 +199,7 @@ change_key (HelperClient *client,
             const Secret *pin,
             GBytes *id,
             const char *label,
+            GBytes *new_id,
             GCancellable *cancellable,
             GError **error)
 {
@@ -209,6 +210,8 @@ change_key (HelperClient *client,
   add_bytes (request, "id", id);
   if (label != NULL)
     add_text (request, "label", label);
+  if (new_id != NULL)
+    add_bytes (request, "new-id", new_id);
   add_pin (request, PROTOCOL_MEMBER_PIN, pin);
   answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
   return answer != NULL;
@@ -222,7 +225,8 @@ helper_jobs_delete_key (HelperClient *client,
                         GCancellable *cancellable,
                         GError **error)
 {
-  return change_key (client, PROTOCOL_JOB_DELETE_KEY, token, pin, id, NULL, cancellable, error);
+  return change_key (client, PROTOCOL_JOB_DELETE_KEY, token, pin, id, NULL, NULL, cancellable,
+                     error);
 }
 
 gboolean
@@ -231,10 +235,12 @@ helper_jobs_rename_key (HelperClient *client,
                         const Secret *pin,
                         GBytes *id,
                         const char *label,
+                        GBytes *new_id,
                         GCancellable *cancellable,
                         GError **error)
 {
-  return change_key (client, PROTOCOL_JOB_RENAME_KEY, token, pin, id, label, cancellable, error);
+  return change_key (client, PROTOCOL_JOB_RENAME_KEY, token, pin, id, label, new_id, cancellable,
+                     error);
 }
 
 GBytes *

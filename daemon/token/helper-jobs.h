@@ -81,6 +81,7 @@ gboolean helper_jobs_rename_key (HelperClient *client,
                                  const Secret *pin,
                                  GBytes *id,
                                  const char *label,
+                                 GBytes *new_id,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -28,7 +28,7 @@ G_BEGIN_DECLS
  *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces those of that id
  *   login              "token", "pin"                         -> nothing; proves the PIN
  *   delete-key         "token", "pin", "id"                   -> nothing; the pair and the certificates of that id
- *   rename-key         "token", "pin", "id", "label"          -> nothing; the pair and the certificates of that id
+ *   rename-key         "token", "pin", "id", "label", "new-id"  -> nothing; the pair and the certificates of that id
  *   decrypt            "token", "pin", "id", "data"           -> "data"; RSA, PKCS#1 v1.5
  *   change-pin         "token", "pin", "new-pin"              -> nothing; the user PIN
  *   init-pin           "token", "so-pin", "new-pin"           -> nothing; a new user PIN by the security officer

@@ -197,6 +197,24 @@ store_database_add_primary (sqlite3 *database, GBytes *esys_blob, GError **error
 
 /* ---- tokens ---- */
 
+char **
+store_database_list_tokens (sqlite3 *database, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (database, "SELECT label FROM tokens WHERE label IS NOT NULL", "cannot read", error);
+  g_autoptr (GStrvBuilder) labels = g_strv_builder_new ();
+  int result;
+
+  if (statement == NULL)
+    return NULL;
+  while ((result = sqlite3_step (statement)) == SQLITE_ROW)
+    g_strv_builder_add (labels, (const char *)sqlite3_column_text (statement, 0));
+  if (result == SQLITE_DONE)
+    return g_strv_builder_end (labels);
+  set_error (database, "cannot read", error);
+  return NULL;
+}
+
 gboolean
 store_database_has_token (sqlite3 *database, const char *token, gboolean *out_found, GError **error)
 {
@@ -212,6 +230,37 @@ store_database_has_token (sqlite3 *database, const char *token, gboolean *out_fo
     return set_error (database, "cannot read", error);
   *out_found = result == SQLITE_ROW;
   return TRUE;
+}
+
+char *
+store_database_sum_seal (sqlite3 *database, const char *token, gboolean is_so, GError **error)
+{
+  const char *sql = is_so ? "SELECT sopub, sopriv, soauthsalt FROM sealobjects WHERE tokid = "
+                            "(SELECT id FROM tokens WHERE label = ?)"
+                          : "SELECT userpub, userpriv, userauthsalt FROM sealobjects WHERE tokid = "
+                            "(SELECT id FROM tokens WHERE label = ?)";
+  g_autoptr (sqlite3_stmt) statement = prepare (database, sql, "cannot read", error);
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+
+  if (statement == NULL)
+    return NULL;
+  sqlite3_bind_text (statement, 1, token, -1, SQLITE_STATIC);
+  if (sqlite3_step (statement) != SQLITE_ROW)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "there is no PIN of token '%s' in %s",
+                   token, sqlite3_db_filename (database, "main"));
+      return NULL;
+    }
+  for (int i = 0; i < 3; i++)
+    {
+      const void *data = sqlite3_column_blob (statement, i);
+      int len = sqlite3_column_bytes (statement, i);
+
+      g_checksum_update (sum, (const guchar *)&len, sizeof len);
+      if (data != NULL)
+        g_checksum_update (sum, data, len);
+    }
+  return g_strdup (g_checksum_get_string (sum));
 }
 
 /* ---- pss-sigs-good ---- */

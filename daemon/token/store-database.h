@@ -40,11 +40,19 @@ GPtrArray *store_database_list_primaries (sqlite3 *database,
                                           gboolean used,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Labels, NULL-terminated; free with g_strfreev(). */
+char **store_database_list_tokens (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Whether there is a token of that label. */
 gboolean store_database_has_token (sqlite3 *database,
                                    const char *token,
                                    gboolean *out_found,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* SHA-256 in hexadecimal of the object that the PIN of that kind unseals: another one after every change of that PIN.
+ * Free with g_free(). Errors: also where there is no such token. */
+char *store_database_sum_seal (sqlite3 *database, const char *token, gboolean is_so, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 gboolean store_database_add_primary (sqlite3 *database,
                                      GBytes *esys_blob,

@@ -23,6 +23,9 @@ struct _Store
 /* FALSE and GGTPM_ERROR_STORE: `WHAT PATH: errno's text`. */
 gboolean store_set_errno (const char *what, const char *path, GError **error);
 
+/* Anything that fails in the store is the store's fault to callers, whatever its domain was. FALSE. */
+gboolean store_convert_error (GError **error);
+
 /* What store_get_stamp() says of a database at @path. */
 char *store_make_stamp (const char *path);
 

@@ -5,7 +5,6 @@
 
 #include "build-config.h"
 #include "common/atomic-file.h"
-#include "common/label.h"
 #include "dbus/error.h"
 #include "token/store-database.h"
 #include "token/store-private.h"
@@ -30,9 +29,8 @@ store_set_errno (const char *what, const char *path, GError **error)
   return FALSE;
 }
 
-/* Anything that fails here is the store's fault to callers, whatever its domain was. */
-static gboolean
-convert_error (GError **error)
+gboolean
+store_convert_error (GError **error)
 {
   if (error != NULL && *error != NULL)
     {
@@ -102,9 +100,11 @@ store_new (const Config *config, GError **error)
   if (!atomic_file_remove_leftovers (config->state_dir, error) ||
       !atomic_file_remove_leftovers (self->pins, error))
     {
-      convert_error (error);
+      store_convert_error (error);
       return NULL;
     }
+  if (!store_settle_pins (self, error))
+    return NULL;
   return g_steal_pointer (&self);
 }
 
@@ -191,44 +191,4 @@ char *
 store_get_stamp (Store *self)
 {
   return store_make_stamp (self->database);
-}
-
-/* ---- PIN files ---- */
-
-char *
-store_get_pin_path (Store *self, const char *token, StorePin kind)
-{
-  g_autofree char *encoded = label_encode (token);
-
-  return g_strdup_printf ("%s/%s.%s", self->pins, encoded, kind == STORE_PIN_USER ? "user" : "so");
-}
-
-Secret *
-store_load_pin (Store *self, const char *token, StorePin kind, GError **error)
-{
-  g_autofree char *path = store_get_pin_path (self, token, kind);
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (Secret) pin = secret_read_file (path, &local_error);
-
-  if (pin != NULL && secret_get_length (pin) > 0)
-    return g_steal_pointer (&pin);
-  if (pin != NULL)
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "the PIN file %s is empty", path);
-  else if (!g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      convert_error (error);
-    }
-  return NULL;
-}
-
-gboolean
-store_save_pin (Store *self, const char *token, StorePin kind, const Secret *pin, GError **error)
-{
-  g_autofree char *path = store_get_pin_path (self, token, kind);
-  gboolean for_group = kind == STORE_PIN_USER && self->group != (gid_t)-1;
-
-  return secret_write_file (pin, path, for_group ? 0640 : 0600, for_group ? self->group : (gid_t)-1,
-                            error) ||
-         convert_error (error);
 }

@@ -71,9 +71,21 @@ gboolean store_save_pin (Store *store,
                          const Secret *pin,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* ---- changing it ---- */
-
+/*
+ * A new PIN and the store never disagree, whatever is cut where: store_stage_pin() puts it beside the old one, under a
+ * name that has in it which state of the store it belongs to; then the change is committed; then store_settle_pins()
+ * puts in its place what belongs to the store as it is, and removes what does not. store_new() does that, too.
+ */
 typedef struct _StoreChange StoreChange;
+gboolean store_stage_pin (Store *store,
+                          StoreChange *change,
+                          const char *token,
+                          StorePin kind,
+                          const Secret *pin,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean store_settle_pins (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- changing it ---- */
 
 /* Copies the database into a new directory in STATE_DIR/pkcs11.staging. Where there is none yet that directory stays
  * empty: helper_jobs_open() has the library make its tables. Errors: GGTPM_ERROR_STORE. */

@@ -317,10 +317,10 @@ put_certificate (Writer *writer,
 {
   if (owner != key &&
       (!helper_jobs_delete_key (writer->client, token, pin, key->id, cancellable, error) ||
-       !helper_jobs_rename_key (writer->client, token, pin, owner->id, key->label, cancellable,
-                                error)))
+       !helper_jobs_rename_key (writer->client, token, pin, owner->id, key->label, key->id,
+                                cancellable, error)))
     return FALSE;
-  return helper_jobs_put_certificate (writer->client, token, pin, owner->id, key->label, der,
+  return helper_jobs_put_certificate (writer->client, token, pin, key->id, key->label, der,
                                       cancellable, error);
 }
 

@@ -141,7 +141,8 @@ TokenKey *tokens_rotate_key (Tokens *tokens,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
- * A certificate of the key's successor removes the key and gives the successor its label, in one change of the store.
+ * A certificate of the key's successor removes the key and gives the successor its label and id, in one change of the
+ * store: whoever names the key by them has the new one.
  * @force: also when it is expired or not valid yet
  */
 gboolean tokens_install_certificate (Tokens *tokens,
@@ -153,6 +154,29 @@ gboolean tokens_install_certificate (Tokens *tokens,
                                      const Secret *pin,
                                      GCancellable *cancellable,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef enum
+{
+  TOKENS_CHANGE_PIN,    /* the user PIN, by itself */
+  TOKENS_UNBLOCK_PIN,   /* the user PIN, by the SO PIN */
+  TOKENS_CHANGE_SO_PIN, /* the SO PIN, by itself */
+} TokensPinChange;
+
+/*
+ * @pin: that is proved: NULL: the stored one; @new_pin: NULL: generated
+ * A generated PIN is stored; so is a given one where one is stored already. After a crash at any point the store and
+ * the PIN files say the same: the old one or the new one.
+ */
+gboolean tokens_change_pin (Tokens *tokens,
+                            Tpm *tpm,
+                            const char *token,
+                            TokensPinChange change,
+                            const Secret *pin,
+                            const Secret *new_pin,
+                            GCancellable *cancellable,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether it can be a PIN: UTF-8 without control characters. */
+gboolean tokens_check_pin (const Secret *pin, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* 1 to 32 bytes of UTF-8 without control characters, `;`, `=`, `%`, `/`. @what: for the error's text. */
 gboolean

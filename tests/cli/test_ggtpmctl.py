@@ -419,6 +419,46 @@ class Provisioned(cli.Case):
         self.assertEqual(terminal.wait(), 2)
         self.assertIn('--out', terminal.output)
 
+    def pin_file(self, kind):
+        return f'{self.daemon.state_dir}/pins/greengrass.{kind}'
+
+    def read_pin(self, kind):
+        with open(self.pin_file(kind), encoding='ascii') as file:
+            return file.read().strip()
+
+    def test_token_pins(self):
+        pins = os.listdir(self.daemon.state_dir + '/pins')
+        for verb, kind, old in (('change-pin', 'user', 'user'), ('unblock', 'user', 'so'),
+                                ('reset-so-pin', 'so', 'so')):
+            with self.subTest(verb):
+                before, group = self.read_pin(kind), os.stat(self.pin_file(kind))
+                self.assertEqual(self.json('token', verb, 'greengrass'), {'token': 'greengrass', 'changed': True})
+                drawn = self.read_pin(kind)
+                self.assertNotEqual(drawn, before)
+                # 30 characters of 5 bits
+                self.assertRegex(drawn, '^[a-z2-7]{30}$')
+                self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
+                # given
+                with open(self.path('pin'), 'w', encoding='ascii') as file:
+                    file.write(f'{verb} 1234')
+                self.ok('token', verb, 'greengrass', '--new-pin-file', self.path('pin'))
+                self.assertEqual(self.read_pin(kind), f'{verb} 1234')
+                self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
+                after = os.stat(self.pin_file(kind))
+                self.assertEqual((after.st_mode, after.st_gid), (group.st_mode, group.st_gid))
+                # the old one that is proved may be given, too
+                option = '--pin-file' if verb == 'change-pin' else '--so-pin-file'
+                self.ok('token', verb, 'greengrass', option, self.pin_file(old))
+        self.assertEqual(sorted(os.listdir(self.daemon.state_dir + '/pins')), sorted(pins))
+        self.assertEqual(self.json('status')['health']['lockout_counter'], 0)
+        self.fails(3, 'NotFound', 'token', 'change-pin', 'nothing')
+        with open(self.path('pin'), 'w', encoding='ascii') as file:
+            file.write('a\tb')
+        self.assertIn('control', self.fails(2, 'InvalidArgs', 'token', 'change-pin', 'greengrass', '--new-pin-file',
+                                            self.path('pin')))
+        for verb in ('change-pin', 'unblock', 'reset-so-pin'):
+            self.fails(4, 'NotAuthorized', '--no-ask-password', 'token', verb, 'greengrass', uid=bus.ALICE)
+
     def test_key_csr_extensions(self):
         options = ('--alt-names', 'DNS:core-1.example.org,IP:192.0.2.1', '--key-usage', 'digitalSignature',
                    '--ext-key-usage', 'clientAuth,serverAuth')
@@ -525,8 +565,8 @@ class Provisioned(cli.Case):
         self.ok('key', 'install-cert', 'turning', self.issue(csr, 'new.pem'))
         after = self.key_of('turning')
         self.assertEqual((after['id'], after['public_key'], after['has_certificate']),
-                         (successor['id'], successor['public_key'], True))
-        self.assertEqual(after['uri'], before['uri'])
+                         (before['id'], successor['public_key'], True))
+        self.assertEqual((after['uri'], after['path']), (before['uri'], before['path']))
         self.assertIsNone(self.key_of('turning.next'))
         signature = self.run_ctl('key', 'sign', 'turning', stdin=b'x').stdout
         self.verify('turning', signature, b'x', '-sha256')

@@ -241,6 +241,8 @@ class Provisioned(Case):
                  (bus.DEVICE, 'org.ggtpm1.Health', 'ResetLockout', ''), (bus.ROOT, PROVISIONING, 'Provision', ''),
                  (bus.ROOT, PROVISIONING, 'RenderConfig', 's', 'v1'),
                  (self.token, TOKEN, 'CreateKey', 'ss', 'new', 'ecc-p256'), (self.key, KEY, 'CreateCsr', ''),
+                 (self.token, TOKEN, 'ChangePin', ''), (self.token, TOKEN, 'ChangeSoPin', ''),
+                 (self.token, TOKEN, 'UnblockPin', ''),
                  (self.key, KEY, 'Sign', 'ay', b'text'), (self.key, KEY, 'InstallCertificate', 's', 'pem'),
                  (self.key, KEY, 'CreateSelfSigned', ''), (self.key, KEY, 'Rotate', ''), (self.key, KEY, 'Delete', ''),
                  (self.key, KEY, 'Decrypt', 'ay', b'text'), (self.key, KEY, 'ExportPublicKey', 's', 'pem'),

@@ -3,11 +3,30 @@
 
 #include "token/store.h"
 
+#include <sqlite3.h>
 #include <string.h>
+
+/* As the library does it: the object that the PIN unseals is another one. */
+static gboolean
+change_pin (Store *store, StoreChange *change, const char *pin_text, GError **error)
+{
+  g_autofree char *path =
+      g_build_filename (store_change_get_dir (change), "tpm2_pkcs11.sqlite3", NULL);
+  g_autofree char *sql = g_strdup_printf ("UPDATE sealobjects SET userpub = '%s'", pin_text);
+  g_autoptr (Secret) pin = secret_new (pin_text, strlen (pin_text));
+  sqlite3 *database = NULL;
+
+  g_assert_cmpint (sqlite3_open (path, &database), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (database, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (database);
+  return store_stage_pin (store, change, "greengrass", STORE_PIN_USER, pin, error) &&
+         store_change_commit (change, error) && store_settle_pins (store, error);
+}
 
 /*
  * One change of a token store, for a test that kills it at every point: `store-runner STATE-DIRECTORY good|bad` sets
- * pss-sigs-good of the token `greengrass`. With `check` in its place it only starts, as the daemon would.
+ * pss-sigs-good of the token `greengrass`. `pin-X` in its place changes
+ * the user PIN to that; with `check` it only starts, as the daemon would.
  */
 int
 main (int argc, char **argv)
@@ -24,6 +43,13 @@ main (int argc, char **argv)
   if (store != NULL && strcmp (argv[2], "check") == 0)
     return 0;
   change = store != NULL ? store_change_new (store, &error) : NULL;
+  if (change != NULL && g_str_has_prefix (argv[2], "pin-"))
+    {
+      if (change_pin (store, change, argv[2], &error))
+        return 0;
+      g_printerr ("%s\n", error->message);
+      return 1;
+    }
   if (change != NULL &&
       store_change_set_pss_sigs_good (change, "greengrass", strcmp (argv[2], "good") == 0,
                                       &error) &&

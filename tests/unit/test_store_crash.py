@@ -17,7 +17,8 @@ CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinka
 SCHEMA = """
 CREATE TABLE tokens(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, label TEXT UNIQUE, config TEXT NOT NULL,
                     FOREIGN KEY (pid) REFERENCES pobjects(id) ON DELETE CASCADE);
-CREATE TABLE sealobjects(id INTEGER PRIMARY KEY, tokid INTEGER NOT NULL, userpub BLOB);
+CREATE TABLE sealobjects(id INTEGER PRIMARY KEY, tokid INTEGER NOT NULL, userpub BLOB, userpriv BLOB,
+                         userauthsalt TEXT, sopub BLOB, sopriv BLOB, soauthsalt TEXT);
 CREATE TABLE pobjects(id INTEGER PRIMARY KEY, hierarchy TEXT NOT NULL, config TEXT NOT NULL, objauth TEXT NOT NULL);
 CREATE TABLE tobjects(id INTEGER PRIMARY KEY, tokid INTEGER NOT NULL, attrs TEXT NOT NULL);
 CREATE TABLE schema(id INTEGER PRIMARY KEY, schema_version INTEGER NOT NULL);
@@ -37,6 +38,7 @@ class StoreCrashTest(unittest.TestCase):
         self.database = os.path.join(self.state, "pkcs11", "tpm2_pkcs11.sqlite3")
         with sqlite3.connect(self.database) as database:
             database.executescript(SCHEMA)
+            database.execute("INSERT INTO sealobjects (tokid, userpub) VALUES (1, 'pin-0')")
             database.execute("INSERT INTO tokens VALUES(1, 1, 'greengrass', ?)", (CONFIG % "false",))
         database.close()
         self.value = "bad"
@@ -46,10 +48,9 @@ class StoreCrashTest(unittest.TestCase):
         environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
         return subprocess.run([*strace, RUNNER, self.state, what], capture_output=True, text=True, env=environment)
 
-    def count_calls(self):
+    def count_calls(self, what):
         trace = os.path.join(self.state, "trace")
-        self.swap()
-        done = self.run_store(self.value, "strace", "-f", "-o", trace, "-e", "trace=" + ",".join(CALLS))
+        done = self.run_store(what, "strace", "-f", "-o", trace, "-e", "trace=" + ",".join(CALLS))
         if "ptrace" in done.stderr:
             self.skipTest("not possible here: ptrace is forbidden")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -73,7 +74,8 @@ class StoreCrashTest(unittest.TestCase):
         self.fail(config)
 
     def test_every_call(self):
-        counts = self.count_calls()
+        self.swap()
+        counts = self.count_calls(self.value)
         self.assertEqual(counts["rename"], 1)
         self.assertGreaterEqual(counts["fsync"] + counts["fdatasync"], 2)
         seen = set()
@@ -95,6 +97,36 @@ class StoreCrashTest(unittest.TestCase):
                     done = self.run_store(self.value)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertEqual(self.read_value(), self.value)
+        self.assertEqual(seen, {True, False})
+
+    def read_pins(self):
+        """The PIN of the store and that of its file."""
+        database = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        pin, = database.execute("SELECT userpub FROM sealobjects").fetchone()
+        database.close()
+        with open(os.path.join(self.state, "pins", "greengrass.user"), encoding="ascii") as file:
+            return pin, file.read()
+
+    def test_a_pin_changed(self):
+        counts = self.count_calls("pin-1")
+        self.assertEqual(self.read_pins(), ("pin-1", "pin-1"))
+        # the PIN beside the old one, the database, the PIN in its place
+        self.assertEqual(counts["rename"], 3)
+        seen = set()
+        for call, number in counts.items():
+            for when in range(1, number + 1):
+                with self.subTest(call=call, when=when):
+                    before, _ = self.read_pins()
+                    wanted = f"pin-{call}-{when}"
+                    done = self.run_store(wanted, "strace", "-f", "-o", os.devnull, "-e", "trace=" + call,
+                                          "-e", f"inject={call}:signal=SIGKILL:when={when}")
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertEqual(self.run_store("check").returncode, 0)
+                    in_store, in_file = self.read_pins()
+                    self.assertEqual(in_store, in_file)
+                    self.assertIn(in_store, (before, wanted))
+                    seen.add(in_store == before)
+                    self.assertEqual(os.listdir(os.path.join(self.state, "pins")), ["greengrass.user"])
         self.assertEqual(seen, {True, False})
 
 

@@ -1,0 +1,157 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "store-private.h"
+
+#include "common/atomic-file.h"
+#include "common/label.h"
+#include "dbus/error.h"
+#include "token/store-database.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+/* Of a PIN that was not settled yet: LABEL.KIND.new-SUM, SUM being store_database_sum_seal()'s. */
+#define STAGED ".new-"
+
+char *
+store_get_pin_path (Store *self, const char *token, StorePin kind)
+{
+  g_autofree char *encoded = label_encode (token);
+
+  return g_strdup_printf ("%s/%s.%s", self->pins, encoded, kind == STORE_PIN_USER ? "user" : "so");
+}
+
+Secret *
+store_load_pin (Store *self, const char *token, StorePin kind, GError **error)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Secret) pin = secret_read_file (path, &local_error);
+
+  if (pin != NULL && secret_get_length (pin) > 0)
+    return g_steal_pointer (&pin);
+  if (pin != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "the PIN file %s is empty", path);
+  else if (!g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      store_convert_error (error);
+    }
+  return NULL;
+}
+
+static gboolean
+write_pin (Store *self, const char *path, StorePin kind, const Secret *pin, GError **error)
+{
+  gboolean for_group = kind == STORE_PIN_USER && self->group != (gid_t)-1;
+
+  return secret_write_file (pin, path, for_group ? 0640 : 0600, for_group ? self->group : (gid_t)-1,
+                            error) ||
+         store_convert_error (error);
+}
+
+gboolean
+store_save_pin (Store *self, const char *token, StorePin kind, const Secret *pin, GError **error)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+
+  return write_pin (self, path, kind, pin, error);
+}
+
+/* ---- changing a PIN ---- */
+
+gboolean
+store_stage_pin (Store *self,
+                 StoreChange *change,
+                 const char *token,
+                 StorePin kind,
+                 const Secret *pin,
+                 GError **error)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+  g_autofree char *database_path =
+      g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
+  g_autoptr (sqlite3) database = store_database_open (database_path, error);
+  g_autofree char *sum = NULL;
+  g_autofree char *staged = NULL;
+
+  if (database == NULL)
+    return FALSE;
+  sum = store_database_sum_seal (database, token, kind == STORE_PIN_SO, error);
+  if (sum == NULL)
+    return FALSE;
+  staged = g_strconcat (path, STAGED, sum, NULL);
+  return write_pin (self, staged, kind, pin, error);
+}
+
+/* The names that staged PINs of the store as it is have, each with the name that it gets. */
+static GHashTable *
+list_valid_names (Store *self, GError **error)
+{
+  g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (sqlite3) database = NULL;
+  g_auto (GStrv) labels = NULL;
+
+  if (!store_exists (self))
+    return g_steal_pointer (&names);
+  database = store_database_open (self->database, error);
+  labels = database != NULL ? store_database_list_tokens (database, error) : NULL;
+  if (labels == NULL)
+    return NULL;
+  for (char **label = labels; *label != NULL; label++)
+    for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
+      {
+        g_autofree char *path = store_get_pin_path (self, *label, kind);
+        g_autofree char *sum =
+            store_database_sum_seal (database, *label, kind == STORE_PIN_SO, NULL);
+        char *staged = sum != NULL ? g_strconcat (path, STAGED, sum, NULL) : NULL;
+
+        if (staged != NULL)
+          g_hash_table_insert (names, staged, g_steal_pointer (&path));
+      }
+  return g_steal_pointer (&names);
+}
+
+static GPtrArray *
+list_staged (Store *self, GError **error)
+{
+  g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GDir) dir = g_dir_open (self->pins, 0, error);
+  const char *name;
+
+  if (dir == NULL)
+    {
+      store_convert_error (error);
+      return NULL;
+    }
+  while ((name = g_dir_read_name (dir)) != NULL)
+    if (strstr (name, STAGED) != NULL)
+      g_ptr_array_add (paths, g_build_filename (self->pins, name, NULL));
+  return g_steal_pointer (&paths);
+}
+
+gboolean
+store_settle_pins (Store *self, GError **error)
+{
+  g_autoptr (GPtrArray) staged = list_staged (self, error);
+  g_autoptr (GHashTable) names = NULL;
+
+  if (staged == NULL)
+    return FALSE;
+  if (staged->len == 0)
+    return TRUE;
+  names = list_valid_names (self, error);
+  if (names == NULL)
+    return FALSE;
+  for (guint i = 0; i < staged->len; i++)
+    {
+      const char *path = staged->pdata[i];
+      const char *place = g_hash_table_lookup (names, path);
+
+      if (place != NULL ? g_rename (path, place) < 0 : g_unlink (path) < 0)
+        return store_set_errno ("cannot settle", path, error);
+    }
+  return atomic_file_sync_dir (self->pins, error) || store_convert_error (error);
+}
