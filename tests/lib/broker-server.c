@@ -36,9 +36,10 @@ on_state_release (BrokerState state,
                   gboolean tpm_was_reset,
                   gpointer data)
 {
-  on_state (state, fault, reason, tpm_was_reset, data);
+  /* Who reads the state finds the clients served. */
   if (tpm_was_reset)
     broker_release (*(Broker **)data);
+  on_state (state, fault, reason, tpm_was_reset, data);
 }
 
 static gboolean
