@@ -41,6 +41,7 @@ struct _Connection
   gsize size;    /* of the frame */
   gsize have;
   GByteArray *rest; /* of the answer */
+  gsize n_sent;     /* of that */
   gboolean has_public_id;
   guint8 public_id[FRAME_CONNECTION_ID_SIZE];
 };
@@ -53,6 +54,15 @@ drop_frame (Connection *connection)
     explicit_bzero (connection->frame, connection->size);
   g_clear_pointer (&connection->frame, g_free);
   connection->have = 0;
+}
+
+/* So do answers: what was unsealed. */
+static void
+drop_rest (Connection *connection)
+{
+  if (connection->rest != NULL)
+    explicit_bzero (connection->rest->data, connection->rest->len);
+  g_clear_pointer (&connection->rest, g_byte_array_unref);
 }
 
 static void
@@ -173,14 +183,11 @@ next_frame (Connection *connection)
 static void
 write_rest (Connection *connection)
 {
-  gsize n = send_some (connection, connection->rest->data, connection->rest->len);
-
-  if (connection->state == STATE_CLOSED)
+  connection->n_sent += send_some (connection, connection->rest->data + connection->n_sent,
+                                   connection->rest->len - connection->n_sent);
+  if (connection->state == STATE_CLOSED || connection->n_sent < connection->rest->len)
     return;
-  g_byte_array_remove_range (connection->rest, 0, (guint)n);
-  if (connection->rest->len > 0)
-    return;
-  g_clear_pointer (&connection->rest, g_byte_array_unref);
+  drop_rest (connection);
   watch_events (connection, FALSE);
   next_frame (connection);
 }
@@ -229,7 +236,7 @@ connection_free (Connection *connection)
       close (connection->fd);
     }
   drop_frame (connection);
-  g_clear_pointer (&connection->rest, g_byte_array_unref);
+  drop_rest (connection);
   g_free (connection);
 }
 
@@ -237,12 +244,6 @@ DirectoryEntry *
 connection_get_entry (const Connection *connection)
 {
   return connection->entry;
-}
-
-gboolean
-connection_is_closed (const Connection *connection)
-{
-  return connection->state == STATE_CLOSED;
 }
 
 guint8 *
@@ -270,6 +271,7 @@ connection_answer (Connection *connection, const guint8 *response, gsize size)
     }
   connection->state = STATE_WRITING;
   drop_frame (connection);
+  connection->n_sent = 0;
   connection->rest = g_byte_array_sized_new ((guint)(size - n));
   g_byte_array_append (connection->rest, response + n, (guint)(size - n));
   watch_events (connection, TRUE);

@@ -34,7 +34,6 @@ Connection *connection_new (Loop *loop,
 void connection_free (Connection *connection);
 
 DirectoryEntry *connection_get_entry (const Connection *connection);
-gboolean connection_is_closed (const Connection *connection);
 
 /* The frame that waits for its answer. */
 guint8 *connection_get_frame (Connection *connection, gsize *out_size);
