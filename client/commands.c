@@ -45,6 +45,9 @@ static const Command commands[] = {
     "Print metrics of daemon, chip and keys for Prometheus",
     "For node_exporter's textfile collector; ggtpm-metrics.timer writes them every minute. Does not start the daemon: "
     "ggtpm_up is 0 then." },
+  { "monitor", NULL, "", 0, 0, "", cmd_monitor,
+    "Follow what happens to daemon, chip, tokens, keys and jobs",
+    "One line for each event, with --json one document on each line. Ctrl-C ends it, and so does --timeout." },
   { "provision", NULL, "", 0, 0,
     "token key algorithm subject add pin-file so-pin-file csr-out no-wait", cmd_provision,
     "Make what is missing of token, PINs, key and certificate request",

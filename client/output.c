@@ -219,8 +219,8 @@ output_add (GVariantBuilder *object, const char *name, const char *format, ...)
   va_end (arguments);
 }
 
-void
-output_json (GVariant *value)
+static void
+print_json (GVariant *value, int flags)
 {
   g_autoptr (GVariant) sunk = g_variant_ref_sink (value);
   json_object *members = json_from_variant (sunk);
@@ -230,13 +230,22 @@ output_json (GVariant *value)
   json_object_object_foreach (members, name, member)
     json_object_object_add (document, name, json_object_get (member));
 
-  fputs (json_object_to_json_string_ext (document, JSON_C_TO_STRING_PRETTY |
-                                                       JSON_C_TO_STRING_SPACED |
-                                                       JSON_C_TO_STRING_NOSLASHESCAPE),
-         stdout);
+  fputs (json_object_to_json_string_ext (document, flags | JSON_C_TO_STRING_NOSLASHESCAPE), stdout);
   fputc ('\n', stdout);
   json_object_put (members);
   json_object_put (document);
+}
+
+void
+output_json (GVariant *value)
+{
+  print_json (value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+}
+
+void
+output_json_line (GVariant *value)
+{
+  print_json (value, JSON_C_TO_STRING_PLAIN);
 }
 
 void

@@ -31,6 +31,8 @@ void output_add (GVariantBuilder *object, const char *name, const char *format, 
  * objects, tuples and arrays become arrays, `ay` becomes base64, variants what is in them.
  */
 void output_json (GVariant *value);
+/* The same on one line, for a stream of documents. */
+void output_json_line (GVariant *value);
 /* {"version": 1, "error": {"name": "NotFound", "message": "..."}} */
 void output_json_error (const GError *error);
 

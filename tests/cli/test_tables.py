@@ -86,12 +86,9 @@ class Tables(unittest.TestCase):
 
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
-                         ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest',
-                          'pcr read', 'pcr extend', 'pcr reset', 'pcr allocate',
-                          'tpm raw', 'tpm pipe',
-                          'metrics',
-                          'provision',
-                          'token list', 'token change-pin', 'token unblock', 'token reset-so-pin',
+                         ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
+                          'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'metrics', 'monitor',
+                          'provision', 'token list', 'token change-pin', 'token unblock', 'token reset-so-pin',
                           'key list', 'key create', 'key csr', 'key self-sign', 'key rotate', 'key public-key',
                           'key uri', 'key install-cert', 'key sign', 'key verify', 'key decrypt', 'key delete',
                           'config write'])
