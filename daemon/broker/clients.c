@@ -98,6 +98,8 @@ cancel_connection (Clients *clients, Connection *connection)
       return rc == TSS2_RC_SUCCESS ? rc
                                    : TSS2_RESMGR_RC_LAYER | (rc & ~(TSS2_RC)TSS2_RC_LAYER_MASK);
     }
+  /* The command may have come in the same moment. */
+  connection_poll (connection);
   if (scheduler_remove (clients->scheduler, connection))
     {
       guint8 response[COMMAND_HEADER_SIZE];

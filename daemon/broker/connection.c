@@ -240,6 +240,13 @@ connection_free (Connection *connection)
   g_free (connection);
 }
 
+void
+connection_poll (Connection *connection)
+{
+  connection->readable = TRUE;
+  read_frames (connection);
+}
+
 DirectoryEntry *
 connection_get_entry (const Connection *connection)
 {

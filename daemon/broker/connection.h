@@ -35,6 +35,8 @@ void connection_free (Connection *connection);
 
 DirectoryEntry *connection_get_entry (const Connection *connection);
 
+/* Reads what has come and no event has told of yet. */
+void connection_poll (Connection *connection);
 /* The frame that waits for its answer. */
 guint8 *connection_get_frame (Connection *connection, gsize *out_size);
 /* Copies what cannot be sent at once. May call received() or closed(). */
