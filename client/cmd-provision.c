@@ -11,9 +11,19 @@
 #include "dbus/error.h"
 #include "dbus/names.h"
 
+#include <gio/gunixfdlist.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CONFIG_MAX_BYTES (64 * 1024)
+
 typedef struct
 {
   gboolean wait;
+  GBytes *config;   /* --config; NULL: none */
   char *job;        /* out */
   GVariant *result; /* out: the job's, a{sv} */
 } ProvisionCall;
@@ -21,11 +31,36 @@ typedef struct
 static void
 provision_call_clear (ProvisionCall *call)
 {
+  g_clear_pointer (&call->config, g_bytes_unref);
   g_free (call->job);
   g_clear_pointer (&call->result, g_variant_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ProvisionCall, provision_call_clear)
+
+/* @arguments with the file as a sealed memory file. */
+static GVariant *
+add_config (GVariant *arguments, GBytes *config, GUnixFDList *descriptors, GError **error)
+{
+  g_autoptr (GVariantDict) dict = g_variant_dict_new (arguments);
+  gsize len = 0;
+  const char *text = g_bytes_get_data (config, &len);
+  int fd = memfd_create ("provision.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  int index = -1;
+
+  if (fd < 0 || write (fd, text, len) != (ssize_t)len ||
+      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "no memory file for --config: %s",
+                 g_strerror (errno));
+  else
+    index = g_unix_fd_list_append (descriptors, fd, error);
+  if (fd >= 0)
+    close (fd);
+  if (index < 0)
+    return NULL;
+  g_variant_dict_insert (dict, "config", "h", index);
+  return g_variant_ref_sink (g_variant_dict_end (dict));
+}
 
 static gboolean
 call_provision (Client *client,
@@ -35,11 +70,16 @@ call_provision (Client *client,
                 GError **error)
 {
   ProvisionCall *call = user_data;
+  g_autoptr (GVariant) complete = NULL;
 
+  complete = call->config != NULL ? add_config (arguments, call->config, descriptors, error)
+                                  : g_variant_ref (arguments);
+  if (complete == NULL)
+    return FALSE;
   g_clear_pointer (&call->job, g_free);
   if (!ggtpm_provisioning_call_provision_sync (
-          client->provisioning, arguments, client_get_flags (client),
-          client_get_timeout_ms (client), descriptors, &call->job, NULL, NULL, error))
+          client->provisioning, complete, client_get_flags (client), client_get_timeout_ms (client),
+          descriptors, &call->job, NULL, NULL, error))
     return FALSE;
   if (!call->wait)
     return TRUE;
@@ -72,7 +112,43 @@ make_arguments (const Options *options)
     output_add (&dict, "subject", "s", options->subject);
   if (options->add)
     output_add (&dict, "exclusive", "b", FALSE);
+  if (options->plan)
+    output_add (&dict, "dry-run", "b", TRUE);
   return g_variant_builder_end (&dict);
+}
+
+static void
+print_missing (Client *client, const char *const *missing)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (client->json)
+    {
+      output_add (&dict, "missing", "^as", missing);
+      output_json (g_variant_builder_end (&dict));
+      return;
+    }
+  output_text (missing[0] != NULL ? "To be made:\n" : "Nothing is missing.\n");
+  for (gsize i = 0; missing[i] != NULL; i++)
+    {
+      g_autofree char *clean = output_clean (missing[i]);
+
+      output_text ("  %s\n", clean);
+    }
+}
+
+static gboolean
+check_options (const Options *options, GError **error)
+{
+  if (options->no_wait && options->csr_out != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "--csr-out cannot be with --no-wait: `ggtpmctl key csr` makes a request later");
+  else if (options->plan && (options->no_wait || options->csr_out != NULL))
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "--plan makes nothing: it cannot be with --no-wait or --csr-out");
+  else
+    return options->config == NULL || files_check_standard_input (options, options->config, error);
+  return FALSE;
 }
 
 static const char *
@@ -147,18 +223,21 @@ cmd_provision (Client *client, const Options *options, GError **error)
   g_auto (ProvisionCall) call = { .wait = !options->no_wait };
   GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
 
-  if (options->no_wait && options->csr_out != NULL)
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                   "--csr-out cannot be with --no-wait: `ggtpmctl key csr` makes a request later");
-      return FALSE;
-    }
+  g_autofree const char **missing = NULL;
+
+  if (!check_options (options, error))
+    return FALSE;
+  if (options->config != NULL &&
+      (call.config = files_read (options->config, CONFIG_MAX_BYTES, error)) == NULL)
+    return FALSE;
   if (!client_connect (client, TRUE, error) ||
       !pin_call (client, options, options->token, make_arguments (options), call_provision, &call,
                  error))
     return FALSE;
 
-  if (call.result != NULL)
+  if (call.result != NULL && g_variant_lookup (call.result, "missing", "^a&s", &missing))
+    print_missing (client, missing);
+  else if (call.result != NULL)
     {
       const char *csr = lookup (call.result, "csr", "&s");
 

@@ -24,6 +24,7 @@ typedef struct
   gboolean incremental;
   gboolean mkdir;
   gboolean no_wait;
+  gboolean plan;
   gboolean print;
   gboolean result;
   gboolean variable;
@@ -33,6 +34,7 @@ typedef struct
   char *bank;
   char *capability;
   char *certificate_path;
+  char *config;
   char *csr_out;
   char *days;
   char *ext_key_usage;

@@ -7,8 +7,16 @@
 #include "bus/options.h"
 #include "bus/render.h"
 #include "bus/reply.h"
+#include "dbus/error.h"
 #include "ggtpm-generated.h"
 #include "provision/steps.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Of a provision.conf that comes with the call. */
+#define PLAN_MAX_BYTES (64 * 1024)
 
 struct _ProvisioningObject
 {
@@ -24,6 +32,7 @@ typedef struct
   Tokens *tokens;
   Job *job;
   Plan *plan; /* NULL: that of the file, or all defaults where there is none */
+  gboolean dry_run;
 } ProvisionArgs;
 
 static void
@@ -64,6 +73,7 @@ op_provision (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   job_report (args->job, "looking at what is there", 0.0);
   if (args->plan == NULL && (args->plan = load_plan (args->config, error)) == NULL)
     return NULL;
+  args->plan->dry_run = args->dry_run;
   if (!plan_check (args->plan, error))
     return NULL;
   return steps_run (args->tokens, tpm, args->config, args->plan, on_progress, args->job,
@@ -74,17 +84,74 @@ static GVariant *
 make_provision_result (gpointer data)
 {
   StepsResult *result = data;
-  g_autofree char *token = object_path_for_token (result->token);
-  g_autofree char *key = object_path_for_key (result->token, result->key_id);
+  g_autofree char *token = NULL;
+  g_autofree char *key = NULL;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
+  if (result->missing != NULL)
+    {
+      g_variant_dict_insert (&dict, "missing", "^as", result->missing);
+      return g_variant_dict_end (&dict);
+    }
+  token = object_path_for_token (result->token);
+  key = object_path_for_key (result->token, result->key_id);
   g_variant_dict_insert (&dict, "token", "o", token);
   g_variant_dict_insert (&dict, "key", "o", key);
   g_variant_dict_insert (&dict, "uri", "s", result->uri);
   g_variant_dict_insert (&dict, "csr", "s", result->csr);
   g_variant_dict_insert (&dict, "changed", "b", result->changed);
   return g_variant_dict_end (&dict);
+}
+
+/* A memory file that nobody can change any more, so reading it cannot block. */
+static char *
+read_sealed (int fd, gsize *out_len, GError **error)
+{
+  const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK;
+  int seals = fcntl (fd, F_GET_SEALS);
+  struct stat status = { 0 };
+  g_autofree char *text = NULL;
+
+  if (seals < 0 || (seals & wanted) != wanted || fstat (fd, &status) != 0 ||
+      status.st_size > PLAN_MAX_BYTES)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "config: not a memory file of at most %d bytes, sealed against writing and "
+                   "shrinking",
+                   PLAN_MAX_BYTES);
+      return NULL;
+    }
+  text = g_malloc0 ((gsize)status.st_size + 1);
+  if (pread (fd, text, (gsize)status.st_size, 0) != status.st_size)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "config: cannot be read");
+      return NULL;
+    }
+  *out_len = (gsize)status.st_size;
+  return g_steal_pointer (&text);
+}
+
+/* What the file would say is not to be said a second time. */
+static gboolean
+read_config (GVariant *options, int fd, Plan *plan, GError **error)
+{
+  static const char *const said[] = { "token", "key", "algorithm", "subject" };
+  g_autofree char *text = NULL;
+  gsize len = 0;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (said); i++)
+    {
+      g_autoptr (GVariant) value = g_variant_lookup_value (options, said[i], NULL);
+
+      if (value == NULL)
+        continue;
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "%s cannot be with config, which says it", said[i]);
+      return FALSE;
+    }
+  text = read_sealed (fd, &len, error);
+  return text != NULL && plan_read (plan, text, len, error);
 }
 
 static gboolean
@@ -102,25 +169,30 @@ handle_provision (GgtpmProvisioning *skeleton,
   GError *error = NULL;
   int pin_fd = -1;
   int so_pin_fd = -1;
+  int config_fd = -1;
   const Option table[] = {
     { "token", "s", &plan->token },         { "key", "s", &plan->key },
     { "algorithm", "s", &plan->algorithm }, { "subject", "s", &plan->subject },
     { "exclusive", "b", &plan->exclusive }, { "pin", "h", &pin_fd },
-    { "so-pin", "h", &so_pin_fd },          { NULL, NULL, NULL },
+    { "so-pin", "h", &so_pin_fd },          { "config", "h", &config_fd },
+    { "dry-run", "b", &args->dry_run },     { NULL, NULL, NULL },
   };
   Secret **pin = &plan->pin;
   Secret **so_pin = &plan->so_pin;
   Job **job = &args->job;
+  g_autoptr (GVariant) dry_run = g_variant_lookup_value (options, "dry-run", NULL);
   Operation *operation;
 
-  if (!options_parse (options, fds, table, &error) || !plan_check (plan, &error))
+  if (!options_parse (options, fds, table, &error) ||
+      (config_fd >= 0 && !read_config (options, config_fd, plan, &error)) ||
+      !plan_check (plan, &error))
     {
       reply_error (invocation, error);
       return TRUE;
     }
   args->config = object->context->config;
   args->tokens = object->context->tokens;
-  if (g_variant_n_children (options) > 0)
+  if (g_variant_n_children (options) > (dry_run != NULL ? 1 : 0))
     args->plan = g_steal_pointer (&plan);
   operation = operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args));
   operation_add_pin (operation, pin_fd, pin);

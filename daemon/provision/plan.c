@@ -167,6 +167,18 @@ plan_load (const char *path, GError **error)
   return g_steal_pointer (&plan);
 }
 
+gboolean
+plan_read (Plan *plan, const char *text, gsize len, GError **error)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) local_error = NULL;
+
+  if (g_key_file_load_from_data (file, text, len, G_KEY_FILE_NONE, &local_error))
+    return apply_file (file, plan, error);
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, local_error->message);
+  return FALSE;
+}
+
 /* ---- check ---- */
 
 static gboolean

@@ -33,6 +33,7 @@ steps_result_free (StepsResult *result)
   g_clear_pointer (&result->key_id, g_bytes_unref);
   g_free (result->uri);
   g_free (result->csr);
+  g_strfreev (result->missing);
   g_free (result);
 }
 
@@ -248,6 +249,45 @@ compare_and_make (Steps *self, gboolean *out_changed, GError **error)
   return TRUE;
 }
 
+/* ---- what would be done ---- */
+
+static gboolean
+find_missing (Steps *self, GPtrArray *missing, GError **error)
+{
+  const Plan *plan = self->plan;
+
+  if (!look (self, error))
+    return FALSE;
+  if (self->token != NULL && (!check_token (self, error) || !steps_check_chip (self, FALSE, error)))
+    return FALSE;
+  if (!store_exists (self->store))
+    g_ptr_array_add (missing, g_strdup ("the token store and its storage root key"));
+  if (self->token == NULL)
+    g_ptr_array_add (missing, g_strdup_printf ("the token '%s' with its PINs", plan->token));
+  if (self->key == NULL)
+    g_ptr_array_add (missing,
+                     g_strdup_printf ("the key pair '%s', %s", plan->key, plan->algorithm));
+  if (self->key == NULL || !has_csr (self))
+    g_ptr_array_add (missing, g_strdup_printf ("the certificate request for %s", self->subject));
+  else if (!self->entry->ready)
+    g_ptr_array_add (missing, g_strdup ("the end of a run that was cut off, in the journal"));
+  g_ptr_array_add (missing, NULL);
+  return TRUE;
+}
+
+static StepsResult *
+list_missing (Steps *self, GError **error)
+{
+  g_autoptr (GPtrArray) missing = g_ptr_array_new_with_free_func (g_free);
+  StepsResult *result;
+
+  if (!find_missing (self, missing, error))
+    return NULL;
+  result = g_new0 (StepsResult, 1);
+  result->missing = (char **)g_ptr_array_steal (missing, NULL);
+  return result;
+}
+
 StepsResult *
 steps_run (Tokens *tokens,
            Tpm *tpm,
@@ -272,6 +312,8 @@ steps_run (Tokens *tokens,
   if (!plan_check (plan, error))
     return NULL;
   self.subject = plan_dup_subject (plan);
+  if (plan->dry_run)
+    return list_missing (&self, error);
   if (compare_and_make (&self, &changed, &local_error))
     return new_result (&self, changed);
   explain_failure (&self, &local_error);

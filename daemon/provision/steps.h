@@ -18,6 +18,7 @@ typedef struct
   char *uri;
   char *csr; /* PEM */
   gboolean changed;
+  char **missing; /* with Plan.dry_run, which sets nothing else: what would be made, for people */
 } StepsResult;
 
 void steps_result_free (StepsResult *result);
@@ -26,7 +27,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StepsResult, steps_result_free)
 /*
  * Compares what is with @plan and does what is missing, resuming from the journal: primary, token, PINs, key, CSR. An
  * operation of the token lane. After a kill, a power cut or a full disk at any point there is no half token, and
- * another call completes it. Nothing is made or written when nothing is missing.
+ * another call completes it. Nothing is made or written when nothing is missing, and never with Plan.dry_run.
  * Errors: GGTPM_ERROR_EXISTS and the like; those of tokens.h.
  */
 StepsResult *steps_run (Tokens *tokens,

@@ -38,6 +38,7 @@ HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counte
                   'nv_indices', 'nv_counters_available'}
 
 # LeakSanitizer does not run under strace.
+CC_CREATE_PRIMARY = 0x131
 NO_LEAKS = {'ASAN_OPTIONS': 'detect_leaks=0'}
 
 
@@ -198,6 +199,54 @@ class Provisioning(cli.Case):
             file.write('[Token]\nLabel=from-file\n[Key]\nLabel=key-from-file\n')
         value = self.json('provision')
         self.assertEqual((value['token'], value['key']), ('from-file', 'key-from-file'))
+
+    def snapshot(self):
+        files = {}
+        for top, _, names in os.walk(self.daemon.state_dir):
+            for name in names:
+                with open(os.path.join(top, name), 'rb') as file:
+                    files[os.path.join(top, name)] = (file.read(), os.stat(file.fileno()).st_mtime_ns)
+        return files
+
+    def test_plan(self):
+        before = self.snapshot()
+        text = self.ok('provision', '--plan', '--subject', 'CN=core-1')
+        self.assertEqual(text, "To be made:\n  the token store and its storage root key\n"
+                         "  the token 'greengrass' with its PINs\n  the key pair 'greenkey', ecc-p256\n"
+                         "  the certificate request for CN=core-1\n")
+        self.assertEqual((self.snapshot(), self.tpm.count(CC_CREATE_PRIMARY)), (before, 0))
+        self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+        self.ok('provision', '--subject', 'CN=core-1')
+        self.assertEqual(self.tpm.count(CC_CREATE_PRIMARY), 1)
+        before = self.snapshot()
+        self.assertEqual(self.ok('provision', '--plan', '--subject', 'CN=core-1'), 'Nothing is missing.\n')
+        self.assertEqual(self.json('provision', '--plan', '--key', 'second', '--add'),
+                         {'missing': ["the key pair 'second', ecc-p256", 'the certificate request for CN=second']})
+        self.fails(1, 'Exists', 'provision', '--plan', '--key', 'second')
+        self.assertEqual(self.snapshot(), before)
+        for option in ('--no-wait', '--csr-out=x'):
+            self.fails(2, 'InvalidArgs', 'provision', '--plan', option)
+
+    def test_config(self):
+        path = self.path('mine.conf')
+        with open(os.path.join(self.daemon.dir, 'provision.conf'), 'w', encoding='ascii') as file:
+            file.write('[Token]\nLabel=of-the-daemon\n')
+        with open(path, 'w', encoding='ascii') as file:
+            file.write('[Token]\nLabel=mine\n[Key]\nLabel=k\nAlgorithm=rsa-2048\nSubject=CN=x\n')
+        self.assertIn("the token 'mine' with", self.ok('provision', '--plan', '--config', path))
+        self.assertIn("the token 'of-the-daemon' with", self.ok('provision', '--plan'))
+        value = self.json('provision', '--config', path)
+        self.assertEqual((value['token'], value['key'], value['changed']), ('mine', 'k', True))
+        with open(path, 'rb') as file:
+            again = self.json('provision', '--config', '-', stdin=file.read())
+        self.assertEqual((again['changed'], again['csr']), (False, value['csr']))
+        self.assertIn('token', self.fails(2, 'InvalidArgs', 'provision', '--config', path, '--token', 'a'))
+        for text, named in ((b'[Key]\nSize=3\n', 'Size'), (b'[Tokens]\n', 'Tokens'), (b'Label', 'Label'),
+                            (b'#' * 70000, '65536')):
+            with open(path, 'wb') as file:
+                file.write(text)
+            self.assertIn(named, self.fails(2, 'InvalidArgs', 'provision', '--config', path))
+        self.assertEqual(len(self.json('token', 'list')['tokens']), 1)
 
     def test_member_of_the_group(self):
         self.assertIn('URI', self.ok('provision', uid=bus.GUEST))

@@ -289,6 +289,11 @@ class Provisioned(Case):
                     self.begin_provisioning(options)
                 self.assertIn(caught.exception.name, (PREFIX + 'InvalidArgs', PREFIX + 'NotSupported'))
 
+    def test_config_that_can_change(self):
+        fd = self.fd(bus.memfd(b'[Token]\nLabel=x\n'))
+        with self.assert_error('InvalidArgs', 'sealed'):
+            self.begin_provisioning({'config': h(0)}, fds=(fd,))
+
     def test_gone_objects(self):
         for path, interface in ((self.token + 'x', TOKEN), (self.token + '/key/00', KEY),
                                 ('/org/ggtpm1/job/999', JOB)):
