@@ -152,7 +152,8 @@ eltt2_format (GVariant *fixed, GVariant *variable)
     { 0x103, "TPM_PT_DAY_OF_YEAR" },
     { 0x104, "TPM_PT_YEAR" },
   };
-  GString *text = g_string_new ("\nTPM capability information of fixed properties:\n" RULE);
+  /* an empty line is around each run, and behind each option's output */
+  GString *text = g_string_new ("\n\nTPM capability information of fixed properties:\n" RULE);
 
   append_text (text, fixed, PT_FAMILY_INDICATOR, PT_FAMILY_INDICATOR, "TPM_PT_FAMILY_INDICATOR");
   for (gsize i = 0; i < G_N_ELEMENTS (specification); i++)
@@ -167,5 +168,6 @@ eltt2_format (GVariant *fixed, GVariant *variable)
   g_string_append (text, "\n\nTPM capability information of variable properties:\n");
   append_bits (text, variable, PT_STARTUP_CLEAR, "TPM_PT_STARTUP_CLEAR", startup_clear_bits,
                G_N_ELEMENTS (startup_clear_bits));
+  g_string_append (text, "\n\n");
   return g_string_free (text, FALSE);
 }

@@ -55,7 +55,7 @@ class Chip(cli.Case):
 
     def test_info_eltt2(self):
         text = self.ok('info', '--eltt2')
-        self.assertTrue(text.startswith('\nTPM capability information of fixed properties:\n====='))
+        self.assertTrue(text.startswith('\n\nTPM capability information of fixed properties:\n====='))
         self.assertRegex(text, r'(?m)^TPM_PT_MANUFACTURER:            IBM$')
         self.assertRegex(text, r'(?m)^TPM_PT_FIRMWARE_VERSION:        0x[0-9a-f]{8} 0x[0-9a-f]{8}$')
         self.assertEqual(re.findall(r'(?m)^TPM_PT_(\w+):\n={57}$', text), ['MEMORY', 'PERMANENT', 'STARTUP_CLEAR'])

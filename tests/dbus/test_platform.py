@@ -253,6 +253,20 @@ class Vendor(Case):
         self.assertEqual(self.root.get(bus.DEVICE, DEVICE, 'UpdateMode'), '')
         self.assertEqual(self.lines('vendor'), {})
 
+    def test_malformed(self):
+        """What has not the form of Infineon's answers is passed over."""
+        head = '00' + '00000100'
+        for body in ('00000001' '0010' 'aabb', '00000001' '0001' 'aabb', '00000002' '0001' 'aa', '00000000',
+                     '00000001' '00', ''):
+            with self.subTest(body):
+                size = (10 + len(head + body) // 2).to_bytes(4, 'big').hex()
+                self.proxy.rules('identity SLB9672-15.21', f'17a raw 8001{size}00000000{head}{body} 1')
+                self.assertEqual(min(self.lines('vendor')), 0x80000003)
+        self.proxy.rules('identity SLB9672-15.21', '17a raw 80010000000a00000101 1')
+        self.fails('org.ggtpm1.Error.TpmFailure', DEVICE, 'GetProperties', '(s)', 'vendor')
+        self.proxy.rules('identity SLB9672-15.21')
+        self.assertEqual(min(self.lines('vendor')), 0x80000003)
+
     def test_long(self):
         self.look_like('identity SLB9672-15.23', 'vendor 80000005 ' + 'ab' * 32)
         self.assertEqual(self.lines('vendor')[0x80000005], (0xabababab, 'IFX_FU_START_HASH_DIGEST ' + 'ab' * 32))
