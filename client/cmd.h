@@ -23,6 +23,7 @@ gboolean cmd_tpm_raw (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_pipe (Client *client, const Options *options, GError **error);
 gboolean cmd_metrics (Client *client, const Options *options, GError **error);
 gboolean cmd_monitor (Client *client, const Options *options, GError **error);
+gboolean cmd_report (Client *client, const Options *options, GError **error);
 gboolean cmd_provision (Client *client, const Options *options, GError **error);
 gboolean cmd_token_list (Client *client, const Options *options, GError **error);
 gboolean cmd_token_change_pin (Client *client, const Options *options, GError **error);
