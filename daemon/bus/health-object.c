@@ -129,6 +129,23 @@ make_issues (GPtrArray *issues)
   return g_variant_builder_end (&builder);
 }
 
+static GVariant *
+make_advisories (const HealthFacts *facts)
+{
+  GVariantBuilder builder;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(ssss)"));
+  for (guint i = 0; facts->advisories != NULL && i < facts->advisories->len; i++)
+    {
+      const Advisory *advisory = g_ptr_array_index (facts->advisories, i);
+      AdvisoryVerdict verdict = advisory_judge (advisory, facts->have_fixed, &facts->fixed);
+
+      g_variant_builder_add (&builder, "(ssss)", advisory->id, advisory_verdict_to_string (verdict),
+                             advisory->text, advisory->source);
+    }
+  return g_variant_builder_end (&builder);
+}
+
 static void
 show_variable (GgtpmHealth *skeleton, const VariableProperties *variable)
 {
@@ -229,6 +246,7 @@ show (HealthObject *object)
   tell_later (object);
   ggtpm_health_set_state (skeleton, health_state_to_string (monitor_get_state (object->monitor)));
   ggtpm_health_set_issues (skeleton, make_issues (monitor_get_issues (object->monitor)));
+  ggtpm_health_set_advisories (skeleton, make_advisories (facts));
   ggtpm_health_set_last_check (skeleton, (guint64)monitor_get_last_check (object->monitor));
   show_variable (skeleton, &facts->variable);
   ggtpm_health_set_last_shutdown_orderly (skeleton, facts->last_shutdown_orderly);

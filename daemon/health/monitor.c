@@ -3,6 +3,7 @@
 
 #include "monitor.h"
 
+#include "build-config.h"
 #include "common/log.h"
 #include "dbus/error.h"
 #include "lockout.h"
@@ -555,11 +556,14 @@ monitor_get_last_check (Monitor *monitor)
 Monitor *
 monitor_new (const Config *config, Worker *worker)
 {
+  static const char *const advisories[] = { GGTPM_SYSCONFDIR "/advisories.conf",
+                                            GGTPM_DATADIR "/advisories.conf", NULL };
   g_autoptr (GError) error = NULL;
   Monitor *monitor = g_object_new (TYPE_MONITOR, NULL);
 
   monitor->config = config;
   monitor->worker = worker;
+  monitor->facts.advisories = advisories_load (advisories);
   if (!lockout_record_load (config->state_dir, &monitor->facts.lockout, &error))
     g_warning ("what is known of refused lockout resets cannot be read: %s", error->message);
   g_clear_error (&error);
@@ -589,6 +593,7 @@ monitor_finalize (GObject *object)
   g_clear_pointer (&monitor->running.waiters, g_ptr_array_unref);
   g_clear_pointer (&monitor->next.waiters, g_ptr_array_unref);
   g_clear_pointer (&monitor->issues, g_ptr_array_unref);
+  g_clear_pointer (&monitor->facts.advisories, g_ptr_array_unref);
   g_clear_pointer (&monitor->facts.device_reason, g_free);
   G_OBJECT_CLASS (monitor_parent_class)->finalize (object);
 }

@@ -430,6 +430,47 @@ new_issue (const Rule *rule, const HealthFacts *facts, gint64 now, GPtrArray *kn
   return issue;
 }
 
+static HealthState
+parse_severity (const char *severity)
+{
+  if (g_str_equal (severity, "failed"))
+    return HEALTH_STATE_FAILED;
+  return g_str_equal (severity, "degraded") ? HEALTH_STATE_DEGRADED : HEALTH_STATE_OK;
+}
+
+static HealthIssue *
+new_advisory_issue (const Advisory *advisory,
+                    const HealthFacts *facts,
+                    gint64 now,
+                    GPtrArray *known)
+{
+  HealthIssue *issue = g_new0 (HealthIssue, 1);
+  g_auto (GVariantDict) evidence = G_VARIANT_DICT_INIT (NULL);
+
+  add_uint (&evidence, "firmware-1", facts->fixed.firmware_1);
+  add_uint (&evidence, "firmware-2", facts->fixed.firmware_2);
+  g_variant_dict_insert (&evidence, "source", "s", advisory->source);
+  issue->id = advisory->id;
+  issue->severity = parse_severity (advisory->severity);
+  issue->text = g_strdup (advisory->text);
+  issue->remedy = advisory->remedy;
+  issue->since = get_since (known, advisory->id, issue->severity, now);
+  issue->evidence = g_variant_ref_sink (g_variant_dict_end (&evidence));
+  return issue;
+}
+
+static void
+add_advisories (const HealthFacts *facts, gint64 now, GPtrArray *known, GPtrArray *issues)
+{
+  for (guint i = 0; facts->advisories != NULL && i < facts->advisories->len; i++)
+    {
+      const Advisory *advisory = g_ptr_array_index (facts->advisories, i);
+
+      if (advisory_judge (advisory, facts->have_fixed, &facts->fixed) == ADVISORY_AFFECTED)
+        g_ptr_array_add (issues, new_advisory_issue (advisory, facts, now, known));
+    }
+}
+
 static int
 compare_issues (gconstpointer a, gconstpointer b)
 {
@@ -449,6 +490,7 @@ rules_evaluate (const HealthFacts *facts, gint64 now, GPtrArray *known)
   for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)
     if (rules[i].is_active (facts, now))
       g_ptr_array_add (issues, new_issue (&rules[i], facts, now, known));
+  add_advisories (facts, now, known, issues);
   g_ptr_array_sort (issues, compare_issues);
   return issues;
 }

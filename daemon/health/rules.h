@@ -5,6 +5,7 @@
 
 #include <gio/gio.h>
 
+#include "advisories.h"
 #include "lockout.h"
 #include "power.h"
 #include "tpm/properties.h"
@@ -49,14 +50,15 @@ typedef struct
   PowerRecord power;
   gboolean went_back;    /* the chip's reset counter, against what was recorded */
   LockoutRecord lockout; /* what the chip has refused us */
+  GPtrArray *advisories; /* of Advisory; NULL: none */
 } HealthFacts;
 
 typedef struct
 {
-  const char *id;       /* stable: `lockout.active`; static */
+  const char *id;       /* stable: `lockout.active`; static, or its advisory's */
   HealthState severity; /* HEALTH_STATE_OK stands for `info` */
   char *text;
-  const char *remedy; /* static */
+  const char *remedy; /* as id */
   gint64 since;       /* seconds since the epoch */
   GVariant *evidence; /* a{sv} */
 } HealthIssue;

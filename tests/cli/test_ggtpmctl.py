@@ -35,7 +35,7 @@ HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counte
                   'last_shutdown_orderly', 'self_test_result', 'self_test_text', 'lockout_failures_left',
                   'lockout_auth_state', 'lockout_auth_locked_until', 'lockout_resets', 'unclean_shutdowns',
                   'unclean_shutdowns_today', 'reset_count', 'persistent_used', 'persistent_available',
-                  'nv_indices', 'nv_counters_available'}
+                  'nv_indices', 'nv_counters_available', 'advisories'}
 
 # LeakSanitizer does not run under strace.
 CC_CREATE_PRIMARY = 0x131

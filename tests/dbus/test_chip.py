@@ -101,7 +101,13 @@ class Identity(Case):
         """Firmware of revision 1.16 answers with properties that were not asked for."""
         self.proxy.rules('identity SLB9670-7.62')
         self.start()
-        self.assert_well()
+        self.wait_for(MANAGER, 'State', 'ready')
+        self.wait_for(HEALTH, 'State', 'degraded')
+        self.assertEqual(list(self.issues()), ['firmware.outdated'])
+        verdicts = {each[0]: each[1] for each in self.get(HEALTH, 'Advisories')}
+        self.assertEqual(verdicts['firmware.roca'], 'not-affected')
+        self.assertEqual(verdicts['firmware.cve.2025-2884'], 'unknown')
+        self.assertEqual(verdicts['firmware.cve.2019-16863'], 'not-applicable')
         self.assertEqual(self.get(DEVICE, 'FirmwareVersion'), '7.62.3126.0')
         self.assertEqual(self.get(HEALTH, 'LockoutMax'), 3)
 

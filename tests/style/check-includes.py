@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     'daemon/provision': ['daemon/greengrass', 'daemon/token', 'daemon/health', 'daemon/tpm', 'common'] + ERRORS,
     'daemon/greengrass': ['daemon/token/uri.h', 'common'] + ERRORS,
     'daemon/token-helper': ['daemon/token/uri.h', 'daemon/token/protocol.h', 'common'] + ERRORS,
-    'daemon/health': ['daemon/token', 'daemon/tpm', 'common'] + ERRORS,
+    'daemon/health': ['advisories-resource.h', 'daemon/token', 'daemon/tpm', 'common'] + ERRORS,
     'daemon/token': ['daemon/tpm', 'common'] + ERRORS,
     'daemon/tpm': ['client/tcti', 'common'] + ERRORS,
     'daemon/broker': ['client/tcti', 'common'],
@@ -49,7 +49,7 @@ LIBRARIES = {
     'dbus': [],
     'tpm2-pkcs11': [],
 }
-GENERATED = ('ggtpm-generated.h', 'tabrmd-generated.h', 'build-config.h')
+GENERATED = ('advisories-resource.h', 'ggtpm-generated.h', 'tabrmd-generated.h', 'build-config.h')
 
 
 def stem(path):

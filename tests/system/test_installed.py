@@ -35,6 +35,7 @@ REQUIRED = """
 @P@/libexec/ggtpm-token-helper 755
 @L@/libtss2-tcti-ggtpm.so.0 755
 @P@/share/bash-completion/completions/ggtpmctl 644
+@P@/share/ggtpm/advisories.conf 644
 @P@/share/dbus-1/system.d/com.intel.tss2.Tabrmd.conf 644
 @P@/share/dbus-1/system.d/org.ggtpm1.conf 644
 @P@/share/dbus-1/system-services/org.ggtpm1.service 644
