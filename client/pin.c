@@ -218,7 +218,13 @@ read_from_terminal (int fd, const char *text, GError **error)
   silent.c_cc[VSUSP] = _POSIX_VDISABLE;
   silent.c_cc[VQUIT] = _POSIX_VDISABLE;
   question_init (&question, fd);
-  tcsetattr (fd, TCSAFLUSH, &silent);
+  if (tcsetattr (fd, TCSAFLUSH, &silent) != 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+                   "/dev/tty: the echo cannot be switched off: %s", g_strerror (errno));
+      question_clear (&question);
+      return NULL;
+    }
   show (fd, text);
   g_main_loop_run (question.loop);
   if (!question.interrupted)

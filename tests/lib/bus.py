@@ -108,7 +108,9 @@ def enter():
         raise unittest.SkipTest('not installed: dbus-daemon')
     if _libc.unshare(CLONE_NEWNS) != 0:
         raise unittest.SkipTest('not possible here: unshare: ' + os.strerror(ctypes.get_errno()))
-    subprocess.run(['mount', '--make-rprivate', '/'], check=True)
+    # a plain chroot is no mount point
+    if subprocess.run(['mount', '--make-rprivate', '/'], check=False, capture_output=True).returncode != 0:
+        raise unittest.SkipTest('not possible here: mount --make-rprivate /')
     _entered = tempfile.mkdtemp(prefix='ggb-', dir='/tmp')
     os.chmod(_entered, 0o755)
     _extend('/etc/passwd', ['tss:x:61509:61509::/:/usr/sbin/nologin'] +
