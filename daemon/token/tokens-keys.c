@@ -257,6 +257,7 @@ tokens_delete_key (Tokens *self,
 
   if (writer == NULL)
     return FALSE;
+  writer->listing_is_wrong = TRUE;
   if (helper_jobs_delete_key (writer->client, token, pin, id, cancellable, error))
     return writer_commit (writer, self, error);
   tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
@@ -350,6 +351,7 @@ tokens_install_certificate (Tokens *self,
   writer = pin != NULL ? writer_new (self, error) : NULL;
   if (writer == NULL)
     return FALSE;
+  writer->listing_is_wrong = owner != key || key->certificate != NULL;
   if (put_certificate (writer, token, pin, key, owner, der, cancellable, error))
     return writer_commit (writer, self, error);
   tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);

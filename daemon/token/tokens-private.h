@@ -34,6 +34,8 @@ typedef struct
 {
   StoreChange *change;
   HelperClient *client;
+  /* Objects were removed: libtpm2_pkcs11 1.9 does not list in the same process what was added after that. */
+  gboolean listing_is_wrong;
 } Writer;
 
 void writer_free (Writer *writer);

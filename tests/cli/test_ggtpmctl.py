@@ -619,6 +619,12 @@ class Provisioned(cli.Case):
         self.assertIsNone(self.key_of('turning.next'))
         signature = self.run_ctl('key', 'sign', 'turning', stdin=b'x').stdout
         self.verify('turning', signature, b'x', '-sha256')
+        # once more, where there was no certificate before
+        self.ok('key', 'create', 'bare')
+        self.ok('key', 'install-cert', 'bare', self.issue(self.ok('key', 'rotate', 'bare'), 'bare.pem'))
+        self.assertTrue(self.key_of('bare')['has_certificate'])
+        self.assertIsNone(self.key_of('bare.next'))
+        self.ok('key', 'delete', 'bare', '--yes')
         self.assertIn('.next', self.fails(2, 'InvalidArgs', 'key', 'rotate',
                                           self.json('key', 'create', 'x' * 30)['label']))
         self.ok('key', 'delete', 'x' * 30, '--yes')
