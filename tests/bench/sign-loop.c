@@ -105,7 +105,11 @@ main (int argc, char **argv)
   key = find_key (functions, session, argv[3]);
   while (fgets (line, sizeof line, stdin) != NULL)
     {
-      printf ("%f\n", sign (functions, session, key, atoi (line)));
+      guint64 n = 0;
+
+      if (!g_ascii_string_to_unsigned (g_strchomp (line), 10, 1, 100000, &n, NULL))
+        return 2;
+      printf ("%f\n", sign (functions, session, key, (int)n));
       fflush (stdout);
     }
   return 0;
