@@ -221,6 +221,7 @@ static const struct
     "device.node",
     CHECK_FAULT,
     "/dev/tpm0 is open to every user (mode 0666)" },
+  { { "/dev/tpm0", "", 0604 }, "device.node", CHECK_FAULT, "open to every user (mode 0604)" },
   { { "/dev/tpmrm0", "", 0666 }, "device.node", CHECK_FAULT, "/dev/tpmrm0 is open" },
   { { "/dev/tpm0", NULL, 0 }, "device.node", CHECK_FAULT, "No such file" },
   { { "/dev/tpm0", "", 0040 }, "device.node", CHECK_FAULT, "mode 0040" },
