@@ -74,18 +74,6 @@ chip_close (Chip *chip)
 }
 
 void
-chip_open (Chip *chip)
-{
-  chip_close (chip);
-  g_clear_pointer (&chip->reason, g_free);
-  chip->fault = BROKER_FAULT_NONE;
-  chip->answered = FALSE;
-  chip->link = chip_link_new (chip->conf);
-  loop_add (chip->loop, &chip->event, chip_link_get_event_fd (chip->link), EPOLLIN);
-  chip->status = CHIP_OPENING;
-}
-
-void
 chip_set_fault (Chip *chip, BrokerFault fault, const char *reason)
 {
   if (chip->status == CHIP_FAILED)
@@ -94,6 +82,27 @@ chip_set_fault (Chip *chip, BrokerFault fault, const char *reason)
   chip->fault = fault;
   g_free (chip->reason);
   chip->reason = g_strdup (reason);
+}
+
+static void
+watch (Chip *chip, LoopWatch *event, int fd, guint32 events)
+{
+  if (!loop_add (chip->loop, event, fd, events))
+    chip_set_fault (chip, BROKER_FAULT_IO,
+                    "no descriptor is left to wait for the TPM with: raise LimitNOFILE= of "
+                    "ggtpmd.service, or lower MaxConnections=");
+}
+
+void
+chip_open (Chip *chip)
+{
+  chip_close (chip);
+  g_clear_pointer (&chip->reason, g_free);
+  chip->fault = BROKER_FAULT_NONE;
+  chip->answered = FALSE;
+  chip->link = chip_link_new (chip->conf);
+  chip->status = CHIP_OPENING;
+  watch (chip, &chip->event, chip_link_get_event_fd (chip->link), EPOLLIN);
 }
 
 /* The link's thread is done with opening. */
@@ -112,7 +121,7 @@ finish_opening (Chip *chip)
   chip->status = CHIP_OPEN;
   /* Edge-triggered: a peer that has hung up must not spin the loop. */
   if (fd >= 0)
-    loop_add (chip->loop, &chip->poll, fd, EPOLLIN | EPOLLET);
+    watch (chip, &chip->poll, fd, EPOLLIN | EPOLLET);
 }
 
 ChipStatus

@@ -65,6 +65,11 @@ clients_add (Clients *clients, int fd, DirectoryEntry *entry)
   Connection *connection = connection_new (clients->loop, fd, entry, &connection_funcs, clients);
   gboolean privileged = directory_entry_is_privileged (entry);
 
+  if (connection == NULL)
+    {
+      directory_leave (clients->directory, entry);
+      return;
+    }
   connection_set_user_data (connection,
                             resource_manager_open_space (clients->rm, entry->peer.uid, privileged,
                                                          entry->kind != PEER_PUBLIC));

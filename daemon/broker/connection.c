@@ -223,7 +223,11 @@ connection_new (Loop *loop,
   connection->funcs = funcs;
   connection->data = data;
   connection->watch = (LoopWatch){ .ready = on_ready, .fd = -1 };
-  loop_add (loop, &connection->watch, fd, EVENTS);
+  if (!loop_add (loop, &connection->watch, fd, EVENTS))
+    {
+      connection_free (connection);
+      return NULL;
+    }
   return connection;
 }
 

@@ -25,7 +25,8 @@ typedef struct
   void (*closed) (Connection *connection, gpointer data);
 } ConnectionFuncs;
 
-/* @fd: becomes the connection's. @entry: as well, by connection_steal_entry() */
+/* @fd: becomes the connection's, also on failure. @entry: borrowed.
+ * NULL: the kernel will not watch one more descriptor. */
 Connection *connection_new (Loop *loop,
                             int fd,
                             DirectoryEntry *entry,
