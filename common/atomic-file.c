@@ -19,11 +19,10 @@ set_errno_error (GError **error, const char *what, const char *path)
 {
   int saved_errno = errno;
 
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "%s %s: %s%s", what, path,
-               g_strerror (saved_errno),
-               saved_errno == ENOSPC || saved_errno == EDQUOT
-                   ? "; make room there, then do it again"
-                   : "");
+  g_set_error (
+      error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "%s %s: %s%s", what, path,
+      g_strerror (saved_errno),
+      saved_errno == ENOSPC || saved_errno == EDQUOT ? "; make room there, then do it again" : "");
   return FALSE;
 }
 
