@@ -337,6 +337,16 @@ find_command (const char *noun, const char *verb)
   return NULL;
 }
 
+/* The table's own text, which outlives the command line. */
+static const char *
+find_noun (const char *noun)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (g_str_equal (commands[i].noun, noun))
+      return commands[i].noun;
+  return NULL;
+}
+
 static gboolean
 fail_missing_verb (const char *noun, GPtrArray *verbs, GError **error)
 {
@@ -386,7 +396,7 @@ parse_command (char **words,
     }
   if (is_help (verb) || (help && verb == NULL))
     {
-      *out_noun = find_command (noun, g_ptr_array_index (names, 0))->noun;
+      *out_noun = find_noun (noun);
       return TRUE;
     }
   if (verb == NULL || verb[0] == '-')
