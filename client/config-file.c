@@ -128,6 +128,19 @@ write_stamp (const char *path, const char *sum, const char *old_sum, gid_t gid, 
   return write_file (stamp_path, stamp, strlen (stamp), gid, error);
 }
 
+/* A killed run may have been at either of them. */
+static gboolean
+forget_leftovers (const char *path, GError **error)
+{
+  g_autofree char *stamp_path = make_stamp_path (path);
+  g_autoptr (GError) local_error = NULL;
+
+  if (atomic_file_forget (path, &local_error) && atomic_file_forget (stamp_path, &local_error))
+    return TRUE;
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, local_error->message);
+  return FALSE;
+}
+
 gboolean
 config_file_write (const char *path,
                    const char *text,
@@ -150,7 +163,7 @@ config_file_write (const char *path,
       (status.st_mode & 07777) == CONFIG_FILE_MODE && (gid == (gid_t)-1 || status.st_gid == gid))
     {
       *out_changed = FALSE;
-      return TRUE;
+      return forget_leftovers (path, error);
     }
 
   /* The old file stays ours until the new one is in its place; a foreign one never becomes ours. */

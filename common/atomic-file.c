@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of a temporary file's name: .NAME.XXXXXX */
-#define RANDOM_PART "XXXXXX"
+/* Of a temporary file's name, .NAME.ggtpm-new: always the same, so that the next writer finds what a killed one left. */
+#define TEMPORARY_SUFFIX ".ggtpm-new"
+/* Others may come between finding and taking the name: so often. */
+#define MAX_TRIES 100
 
 static gboolean
 set_errno_error (GError **error, const char *what, const char *path)
@@ -76,6 +79,70 @@ atomic_file_sync_dir (const char *dir, GError **error)
   return ok;
 }
 
+/* ---- the temporary file ---- */
+
+static char *
+make_temporary_path (const char *path)
+{
+  g_autofree char *dir = g_path_get_dirname (path);
+  g_autofree char *base = g_path_get_basename (path);
+
+  return g_strdup_printf ("%s/.%s" TEMPORARY_SUFFIX, dir, base);
+}
+
+static gboolean
+is_at (int fd, const char *path)
+{
+  struct stat opened = { 0 };
+  struct stat named = { 0 };
+
+  return fstat (fd, &opened) == 0 && lstat (path, &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+/* Waits for whoever is writing it now; what nobody writes any more goes. FALSE with errno. */
+static gboolean
+remove_leftover (const char *temporary)
+{
+  struct stat status = { 0 };
+  int fd = -1;
+  gboolean ok;
+
+  if (lstat (temporary, &status) < 0)
+    return errno == ENOENT;
+  /* Not one of ours: nobody need be waited for. */
+  if (!S_ISREG (status.st_mode) || status.st_uid != geteuid ())
+    return unlink (temporary) == 0 || errno == ENOENT;
+  fd = open (temporary, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0)
+    return errno == ENOENT;
+  ok = flock (fd, LOCK_EX) == 0 &&
+       (!is_at (fd, temporary) || unlink (temporary) == 0 || errno == ENOENT);
+  close (fd);
+  return ok;
+}
+
+/* New, 0600, and locked for as long as it is open. -1 with errno. */
+static int
+open_temporary (const char *temporary)
+{
+  for (guint i = 0; i < MAX_TRIES; i++)
+    {
+      int fd = open (temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+      if (fd < 0 && (errno != EEXIST || !remove_leftover (temporary)))
+        return -1;
+      if (fd < 0)
+        continue;
+      /* Before the lock another one may have taken it for a leftover. */
+      if (flock (fd, LOCK_EX | LOCK_NB) == 0 && is_at (fd, temporary))
+        return fd;
+      close (fd);
+    }
+  errno = EBUSY;
+  return -1;
+}
+
 gboolean
 atomic_file_write (const char *path,
                    const void *data,
@@ -85,33 +152,36 @@ atomic_file_write (const char *path,
                    GError **error)
 {
   g_autofree char *dir = g_path_get_dirname (path);
-  g_autofree char *base = g_path_get_basename (path);
-  g_autofree char *temporary = g_strdup_printf ("%s/.%s." RANDOM_PART, dir, base);
-  int fd = mkostemp (temporary, O_CLOEXEC);
+  g_autofree char *temporary = make_temporary_path (path);
+  int fd = open_temporary (temporary);
   gboolean ok;
 
   if (fd < 0)
     return set_errno_error (error, "cannot create a file beside", path);
   ok = fill_file (fd, path, data, len, mode, gid, error);
-  /* close() may be where a full disk shows */
-  if (close (fd) < 0 && ok)
-    ok = set_errno_error (error, "cannot write", path);
+  /* Locked until it has its name: after fsync() nothing is left for close() to tell. */
   if (ok && rename (temporary, path) < 0)
     ok = set_errno_error (error, "cannot replace", path);
   if (!ok)
-    {
-      unlink (temporary);
-      return FALSE;
-    }
+    unlink (temporary);
+  close (fd);
+  if (!ok)
+    return FALSE;
   return atomic_file_sync_dir (dir, error);
+}
+
+gboolean
+atomic_file_forget (const char *path, GError **error)
+{
+  g_autofree char *temporary = make_temporary_path (path);
+
+  return remove_leftover (temporary) || set_errno_error (error, "cannot remove", temporary);
 }
 
 static gboolean
 is_leftover (const char *name)
 {
-  const char *dot = strrchr (name, '.');
-
-  return name[0] == '.' && dot > name + 1 && strlen (dot + 1) == strlen (RANDOM_PART);
+  return name[0] == '.' && g_str_has_suffix (name, TEMPORARY_SUFFIX);
 }
 
 gboolean

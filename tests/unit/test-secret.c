@@ -216,11 +216,12 @@ test_random_pin (void)
 static void
 test_leftovers (void)
 {
-  static const char *const stay[] = { "file", ".hidden", "..lock", "file.ABCDEF", ".file.ABCDEFG" };
-  static const char *const go[] = { ".file.ABCDEF", ".provision.json.abc123" };
+  static const char *const stay[] = { "file", ".hidden", "..lock", "file.ggtpm-new",
+                                      ".file.ABCDEF" };
+  static const char *const go[] = { ".file.ggtpm-new", ".provision.json.ggtpm-new" };
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = g_dir_make_tmp ("leftovers.XXXXXX", &error);
-  g_autofree char *subdir = g_build_filename (dir, ".dir.ABCDEF", NULL);
+  g_autofree char *subdir = g_build_filename (dir, ".dir.ggtpm-new", NULL);
 
   for (gsize i = 0; i < G_N_ELEMENTS (stay) + G_N_ELEMENTS (go); i++)
     {
@@ -251,6 +252,80 @@ test_leftovers (void)
   g_assert_nonnull (error);
 }
 
+/* What a killed writer left is gone with the next one, whatever it is. */
+static void
+test_next_writer (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("next.XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (dir, "file", NULL);
+  g_autofree char *temporary = g_build_filename (dir, ".file.ggtpm-new", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *contents = NULL;
+
+  g_assert_true (g_file_set_contents (temporary, "a PIN", -1, NULL));
+  g_assert_true (atomic_file_write (path, "1", 1, 0600, (gid_t)-1, &error));
+  g_assert_no_error (error);
+  g_assert_false (g_file_test (temporary, G_FILE_TEST_EXISTS));
+
+  g_assert_cmpint (symlink (path, temporary), ==, 0);
+  g_assert_true (atomic_file_write (path, "2", 1, 0600, (gid_t)-1, &error));
+  g_assert_no_error (error);
+  g_assert_false (g_file_test (temporary, G_FILE_TEST_IS_SYMLINK));
+  g_assert_true (g_file_get_contents (path, &contents, NULL, NULL));
+  g_assert_cmpstr (contents, ==, "2");
+
+  g_assert_true (g_file_set_contents (temporary, "a PIN", -1, NULL));
+  g_assert_true (atomic_file_forget (path, &error));
+  g_assert_no_error (error);
+  g_assert_false (g_file_test (temporary, G_FILE_TEST_EXISTS));
+  g_assert_true (atomic_file_forget (path, &error));
+  g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+
+  g_unlink (path);
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+}
+
+/* Of writers at the same time each one's file is whole, and none of them fails. */
+static void
+test_writers (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("writers.XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (dir, "file", NULL);
+  pid_t pids[3];
+
+  for (guint i = 0; i < G_N_ELEMENTS (pids); i++)
+    {
+      pids[i] = fork ();
+      if (pids[i] == 0)
+        {
+          g_autofree char *text = g_strnfill (20000, (char)('a' + i));
+
+          for (guint n = 0; n < 100; n++)
+            if (!atomic_file_write (path, text, 20000, 0600, (gid_t)-1, NULL))
+              _exit (1);
+          _exit (0);
+        }
+    }
+  for (guint left = G_N_ELEMENTS (pids); left > 0;)
+    {
+      g_autofree char *contents = NULL;
+      gsize len = 0;
+      int status;
+
+      if (waitpid (-1, &status, WNOHANG) > 0)
+        {
+          g_assert_true (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+          left--;
+        }
+      if (!g_file_get_contents (path, &contents, &len, NULL))
+        continue;
+      g_assert_cmpuint (len, ==, 20000);
+      g_assert_cmpuint (strspn (contents, (char[]){ contents[0], '\0' }), ==, 20000);
+    }
+  g_unlink (path);
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -264,5 +339,7 @@ main (int argc, char **argv)
   g_test_add_func ("/atomic-file/full-disk", test_full_disk);
   g_test_add_func ("/secret/random-pin", test_random_pin);
   g_test_add_func ("/atomic-file/leftovers", test_leftovers);
+  g_test_add_func ("/atomic-file/next-writer", test_next_writer);
+  g_test_add_func ("/atomic-file/writers", test_writers);
   return g_test_run ();
 }
