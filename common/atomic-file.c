@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of a temporary file's name, .NAME.ggtpm-new: always the same, so that the next writer finds what a killed one left. */
+/* Of a temporary file's name, .NAME.ggtpm-new: always the same: the next writer finds what a killed one left. */
 #define TEMPORARY_SUFFIX ".ggtpm-new"
 /* Others may come between finding and taking the name: so often. */
 #define MAX_TRIES 100
