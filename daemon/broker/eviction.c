@@ -3,6 +3,9 @@
 
 #include "eviction.h"
 
+/* A gap of more intervals than this says that the client was away, not how often it comes. */
+#define AWAY 8
+
 struct _Eviction
 {
   guint64 now;
@@ -20,14 +23,21 @@ eviction_free (Eviction *eviction)
   g_free (eviction);
 }
 
+static guint64
+smooth (guint64 interval, guint64 gap)
+{
+  if (interval == 0)
+    return gap;
+  return gap > AWAY * interval ? interval : (interval + gap + 1) / 2;
+}
+
 void
 eviction_touch (Eviction *eviction, EvictionEntry *entry)
 {
   guint64 now = ++eviction->now;
-  guint64 gap = now - entry->last_use;
 
   if (entry->last_use != 0)
-    entry->interval = entry->interval == 0 ? gap : (entry->interval + gap + 1) / 2;
+    entry->interval = smooth (entry->interval, now - entry->last_use);
   entry->last_use = now;
 }
 

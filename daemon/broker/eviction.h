@@ -11,10 +11,10 @@ G_BEGIN_DECLS
  * Eviction: which of the loaded things has to leave when room is needed. Pure arithmetic over the history of uses, so
  * that tests/bench/eviction-sim.c can run it on traces. Time is counted in uses, not in seconds.
  *
- * The one that goes is the one whose uses lie furthest apart: the mean of its intervals so far, or the time since its
- * last use if that is longer; of equals the one used last. What has been used once only has no interval and goes
- * first. A ring of keys that is larger than the chip, which defeats "least recently used" altogether, is so served as
- * well as it can be.
+ * The one that goes is the one whose uses lie furthest apart: the mean of its intervals so far (absences left out), or
+ * the time since its last use if that is longer; of equals the one used last. What has been used once only has no
+ * interval and goes first. A ring of keys that is larger than the chip, which defeats "least recently used"
+ * altogether, is so served as well as it can be.
  */
 typedef struct _Eviction Eviction;
 

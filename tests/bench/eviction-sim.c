@@ -2,21 +2,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "broker/eviction.h"
+#include "eviction-traces.h"
 
+#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /*
- * The eviction policy on traces, beside "least recently used" and the optimum (Belady: out goes what is needed last),
- * counted in TPM commands: a use is one, loading is one, flushing one, the first save of a thing one. --json for
- * machines. A trace of one's own, one number a line: --trace FILE.
+ * eviction-sim [--json] [TRACE...]: the eviction policy on made-up and on recorded traces, beside "least recently
+ * used" and the optimum (Belady: out goes what is needed last), counted in TPM commands: a use is one, loading is one,
+ * flushing one, the first save of a thing one. Its client's own flush is one if the thing is loaded, and none if not.
  */
 
-#define SLOTS  3
-#define LENGTH 3000
-#define NEVER  G_MAXUINT
-
-typedef guint (*ChooseFunc) (gpointer data, const GArray *loaded);
+#define SLOTS 3
+#define NEVER G_MAXUINT
 
 typedef struct
 {
@@ -30,42 +28,49 @@ typedef struct
 {
   Eviction *eviction;
   Thing *things;
+  GArray *loaded; /* of guint */
 } World;
 
-static guint
-choose_ours (gpointer data, const GArray *loaded)
-{
-  World *world = data;
-  EvictionEntry *entries[SLOTS];
+/* @candidates: of guint. Returns the index of the one that goes. */
+typedef guint (*ChooseFunc) (World *world, const GArray *candidates);
 
-  for (guint i = 0; i < loaded->len; i++)
-    entries[i] = &world->things[g_array_index (loaded, guint, i)].entry;
-  return eviction_choose (world->eviction, entries, loaded->len);
+static Thing *
+get_thing (World *world, const GArray *which, guint i)
+{
+  return &world->things[g_array_index (which, guint, i)];
 }
 
 static guint
-choose_lru (gpointer data, const GArray *loaded)
+choose_ours (World *world, const GArray *candidates)
 {
-  World *world = data;
+  EvictionEntry *entries[SLOTS];
+
+  for (guint i = 0; i < candidates->len; i++)
+    entries[i] = &get_thing (world, candidates, i)->entry;
+  return eviction_choose (world->eviction, entries, candidates->len);
+}
+
+static guint
+choose_lru (World *world, const GArray *candidates)
+{
   guint best = 0;
 
-  for (guint i = 1; i < loaded->len; i++)
-    if (world->things[g_array_index (loaded, guint, i)].entry.last_use <
-        world->things[g_array_index (loaded, guint, best)].entry.last_use)
+  for (guint i = 1; i < candidates->len; i++)
+    if (get_thing (world, candidates, i)->entry.last_use <
+        get_thing (world, candidates, best)->entry.last_use)
       best = i;
   return best;
 }
 
 static guint
-choose_optimum (gpointer data, const GArray *loaded)
+choose_optimum (World *world, const GArray *candidates)
 {
-  World *world = data;
   guint best = 0;
 
-  for (guint i = 1; i < loaded->len; i++)
+  for (guint i = 1; i < candidates->len; i++)
     {
-      const Thing *thing = &world->things[g_array_index (loaded, guint, i)];
-      const Thing *other = &world->things[g_array_index (loaded, guint, best)];
+      const Thing *thing = get_thing (world, candidates, i);
+      const Thing *other = get_thing (world, candidates, best);
 
       if (thing->next > other->next ||
           (thing->next == other->next && thing->saved && !other->saved))
@@ -74,282 +79,228 @@ choose_optimum (gpointer data, const GArray *loaded)
   return best;
 }
 
-static guint
-max_of (const GArray *trace)
+/* For each thing of each step, in their order, when the same thing is used next. */
+static GArray *
+find_next_uses (const GArray *trace)
 {
-  guint max = 0;
+  g_autofree guint *last = g_new (guint, TRACE_THING_MAX + 1);
+  GArray *next = g_array_new (FALSE, FALSE, sizeof (TraceStep));
 
-  for (guint i = 0; i < trace->len; i++)
-    max = MAX (max, g_array_index (trace, guint, i));
-  return max;
-}
-
-/* For each use, when the same thing is used next. */
-static guint *
-find_next_uses (const GArray *trace, guint n_things)
-{
-  guint *next = g_new (guint, trace->len);
-  g_autofree guint *last = g_new (guint, n_things);
-
-  for (guint i = 0; i < n_things; i++)
+  for (guint i = 0; i <= TRACE_THING_MAX; i++)
     last[i] = NEVER;
+  g_array_set_size (next, trace->len);
   for (guint i = trace->len; i > 0; i--)
     {
-      guint thing = g_array_index (trace, guint, i - 1);
+      const TraceStep *step = &g_array_index (trace, TraceStep, i - 1);
 
-      next[i - 1] = last[thing];
-      last[thing] = i - 1;
+      for (guint j = 0; j < step->n_things; j++)
+        {
+          g_array_index (next, TraceStep, i - 1).things[j] = last[step->things[j]];
+          if (!step->is_flush)
+            last[step->things[j]] = i - 1;
+        }
     }
   return next;
 }
 
-static guint
-bring_in (World *world, GArray *loaded, guint i, ChooseFunc choose)
-{
-  guint cost = world->things[i].known ? 1 : 0;
-
-  if (loaded->len == SLOTS)
-    {
-      guint out = choose (world, loaded);
-      Thing *thing = &world->things[g_array_index (loaded, guint, out)];
-
-      cost += thing->saved ? 1 : 2;
-      thing->saved = TRUE;
-      g_array_remove_index_fast (loaded, out);
-    }
-  g_array_append_val (loaded, i);
-  return cost;
-}
-
 static gboolean
-contains (const GArray *loaded, guint thing)
+find (const GArray *loaded, guint thing, guint *index)
 {
   for (guint i = 0; i < loaded->len; i++)
     if (g_array_index (loaded, guint, i) == thing)
+      {
+        *index = i;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+static gboolean
+names (const TraceStep *step, guint thing)
+{
+  for (guint i = 0; i < step->n_things; i++)
+    if (step->things[i] == thing)
       return TRUE;
   return FALSE;
 }
 
-/* TPM commands for the whole trace. */
+/* Makes room without touching what the command itself needs. */
 static guint
-run (const GArray *trace, ChooseFunc choose)
+make_room (World *world, const TraceStep *step, ChooseFunc choose)
 {
-  guint n_things = max_of (trace) + 1;
-  g_autoptr (Eviction) eviction = eviction_new ();
-  g_autofree Thing *things = g_new0 (Thing, n_things);
-  g_autofree guint *next = find_next_uses (trace, n_things);
-  g_autoptr (GArray) loaded = g_array_new (FALSE, FALSE, sizeof (guint));
-  World world = { .eviction = eviction, .things = things };
-  guint cost = 0;
+  g_autoptr (GArray) candidates = g_array_new (FALSE, FALSE, sizeof (guint));
+  guint out;
+  guint index;
+  Thing *thing;
+  guint cost;
 
-  for (guint i = 0; i < trace->len; i++)
+  for (guint i = 0; i < world->loaded->len; i++)
+    if (!names (step, g_array_index (world->loaded, guint, i)))
+      g_array_append_val (candidates, g_array_index (world->loaded, guint, i));
+  out = g_array_index (candidates, guint, choose (world, candidates));
+  thing = &world->things[out];
+  cost = thing->saved ? 1 : 2;
+  thing->saved = TRUE;
+  if (find (world->loaded, out, &index))
+    g_array_remove_index_fast (world->loaded, index);
+  return cost;
+}
+
+static guint
+use (World *world, const TraceStep *step, ChooseFunc choose)
+{
+  guint cost = 1;
+  guint index;
+
+  for (guint i = 0; i < step->n_things; i++)
+    eviction_touch (world->eviction, &world->things[step->things[i]].entry);
+  for (guint i = 0; i < step->n_things; i++)
     {
-      guint thing = g_array_index (trace, guint, i);
+      Thing *thing = &world->things[step->things[i]];
 
-      eviction_touch (eviction, &things[thing].entry);
-      cost += 1;
-      if (!contains (loaded, thing))
-        cost += bring_in (&world, loaded, thing, choose);
-      things[thing].known = TRUE;
-      things[thing].next = next[i];
+      if (find (world->loaded, step->things[i], &index))
+        continue;
+      cost += thing->known ? 1 : 0;
+      if (world->loaded->len == SLOTS)
+        cost += make_room (world, step, choose);
+      g_array_append_val (world->loaded, step->things[i]);
+      thing->known = TRUE;
     }
   return cost;
 }
 
-/* Traces */
-
-static void
-add (GArray *trace, guint thing)
+static guint
+flush (World *world, guint thing)
 {
-  g_array_append_val (trace, thing);
+  guint index;
+
+  if (!find (world->loaded, thing, &index))
+    return 0;
+  g_array_remove_index_fast (world->loaded, index);
+  return 1;
 }
 
-static void
-make_ring (GArray *trace, GRand *rand, guint n)
+/* TPM commands for each step of the trace. */
+static double
+run (const GArray *trace, ChooseFunc choose)
 {
-  for (guint i = 0; i < LENGTH; i++)
-    add (trace, i % n);
-}
+  g_autoptr (Eviction) eviction = eviction_new ();
+  g_autofree Thing *things = g_new0 (Thing, TRACE_THING_MAX + 1);
+  g_autoptr (GArray) loaded = g_array_new (FALSE, FALSE, sizeof (guint));
+  g_autoptr (GArray) next = find_next_uses (trace);
+  World world = { eviction, things, loaded };
+  guint cost = 0;
 
-/* Popularity falls as 1/rank. */
-static void
-make_zipf (GArray *trace, GRand *rand, guint n)
-{
-  double sum = 0;
-
-  for (guint i = 1; i <= n; i++)
-    sum += 1.0 / i;
-  for (guint i = 0; i < LENGTH; i++)
+  for (guint i = 0; i < trace->len; i++)
     {
-      double left = g_rand_double_range (rand, 0, sum);
-      guint rank = 1;
+      const TraceStep *step = &g_array_index (trace, TraceStep, i);
 
-      while (rank < n && left > 1.0 / rank)
-        left -= 1.0 / rank++;
-      add (trace, rank - 1);
+      cost += step->is_flush ? flush (&world, step->things[0]) : use (&world, step, choose);
+      for (guint j = 0; j < step->n_things; j++)
+        things[step->things[j]].next = g_array_index (next, TraceStep, i).things[j];
     }
+  return (double)cost / trace->len;
 }
 
-/* Two clients by turns, each with a ring of its own. */
+/* Ratios to the optimum, over all traces. */
+typedef struct
+{
+  double log_sum;
+  double worst;
+} Ratios;
+
 static void
-make_two (GArray *trace, GRand *rand, guint n)
+ratios_add (Ratios *ratios, double ratio)
 {
-  for (guint i = 0; i < LENGTH / 2; i++)
-    {
-      add (trace, i % 2);
-      add (trace, 2 + i % n);
-    }
+  ratios->log_sum += log (ratio);
+  ratios->worst = MAX (ratios->worst, ratio);
 }
 
-/* Two clients in bursts, two keys each. */
-static void
-make_bursts (GArray *trace, GRand *rand, guint n)
+typedef struct
 {
-  while (trace->len < LENGTH)
-    {
-      guint client = (guint)g_rand_int_range (rand, 0, 2);
-
-      for (gint i = g_rand_int_range (rand, 5, 40); i > 0; i--)
-        add (trace, client * n + (guint)g_rand_int_range (rand, 0, (gint32)n));
-    }
-}
-
-/* A PKCS#11 token: the primary, an object made for the login, a key used a few times; from login to login. */
-static void
-make_login (GArray *trace, GRand *rand, guint n_keys)
-{
-  for (guint i = 0; i < LENGTH / 6; i++)
-    {
-      guint key = (guint)g_rand_int_range (rand, 0, (gint32)n_keys);
-
-      add (trace, 0);
-      add (trace, 1 + n_keys + i);
-      add (trace, 0);
-      for (gint j = g_rand_int_range (rand, 1, 5); j > 0; j--)
-        add (trace, 1 + key);
-    }
-}
-
-/* Two keys that work, and others that come by once. */
-static void
-make_passers_by (GArray *trace, GRand *rand, guint n)
-{
-  guint next = n;
-
-  while (trace->len < LENGTH)
-    {
-      for (guint i = 0; i < 5; i++)
-        add (trace, i % n);
-      for (gint i = g_rand_int_range (rand, 1, 6); i > 0; i--)
-        add (trace, next++);
-    }
-}
-
-/* Every now and then other keys. */
-static void
-make_phases (GArray *trace, GRand *rand, guint n)
-{
-  for (guint i = 0; i < LENGTH; i++)
-    add (trace, i / 300 * 3 + (guint)g_rand_int_range (rand, 0, (gint32)n));
-}
-
-static const struct
-{
-  const char *name;
-  void (*make) (GArray *trace, GRand *rand, guint n);
+  gboolean json;
   guint n;
-} traces[] = {
-  { "ring of 5", make_ring, 5 },
-  { "ring of 8", make_ring, 8 },
-  { "ring of 20", make_ring, 20 },
-  { "Zipf, 8 keys", make_zipf, 8 },
-  { "Zipf, 20 keys", make_zipf, 20 },
-  { "two clients by turns", make_two, 3 },
-  { "two clients in bursts", make_bursts, 2 },
-  { "logins, 1 key", make_login, 1 },
-  { "logins, 3 keys", make_login, 3 },
-  { "passers-by", make_passers_by, 2 },
-  { "phases", make_phases, 4 },
-};
+  Ratios ours;
+  Ratios lru;
+} Table;
 
 static void
-print_row (const char *name, const GArray *trace, gboolean json, gboolean last)
+add_row (Table *table, const char *name, const GArray *trace)
 {
-  double n = trace->len;
-  double optimum = run (trace, choose_optimum) / n;
-  double ours = run (trace, choose_ours) / n;
-  double lru = run (trace, choose_lru) / n;
+  double optimum = run (trace, choose_optimum);
+  double ours = run (trace, choose_ours);
+  double lru = run (trace, choose_lru);
 
-  if (json)
-    printf ("  {\"trace\": \"%s\", \"optimum\": %.3f, \"ours\": %.3f, \"lru\": %.3f}%s\n", name,
-            optimum, ours, lru, last ? "" : ",");
+  ratios_add (&table->ours, ours / optimum);
+  ratios_add (&table->lru, lru / optimum);
+  if (table->json)
+    printf ("%s  {\"trace\": \"%s\", \"optimum\": %.3f, \"ours\": %.3f, \"lru\": %.3f}",
+            table->n > 0 ? ",\n" : "", name, optimum, ours, lru);
   else
     printf ("%-24s %8.2f %8.2f %8.2f\n", name, optimum, ours, lru);
+  table->n++;
 }
 
-static GArray *
-read_trace (const char *path, GError **error)
+static gboolean
+add_all (Table *table, char **paths, GError **error)
 {
-  g_autofree char *text = NULL;
-  g_auto (GStrv) lines = NULL;
-  GArray *trace;
+  for (guint i = 0; i < traces_count_made (); i++)
+    {
+      const char *name;
+      g_autoptr (GArray) trace = traces_make (i, &name);
 
-  if (!g_file_get_contents (path, &text, NULL, error))
-    return NULL;
-  trace = g_array_new (FALSE, FALSE, sizeof (guint));
-  lines = g_strsplit (text, "\n", -1);
-  for (guint i = 0; lines[i] != NULL; i++)
-    if (lines[i][0] != '\0')
-      add (trace, (guint)g_ascii_strtoull (lines[i], NULL, 10) % 100000);
-  return trace;
+      add_row (table, name, trace);
+    }
+  for (guint i = 0; paths != NULL && paths[i] != NULL; i++)
+    {
+      g_autofree char *name = g_path_get_basename (paths[i]);
+      g_autoptr (GArray) trace = traces_read (paths[i], error);
+
+      if (trace == NULL)
+        return FALSE;
+      add_row (table, name, trace);
+    }
+  return TRUE;
 }
 
 static void
-run_all (gboolean json)
+print_ratios (const Table *table)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (traces); i++)
-    {
-      g_autoptr (GArray) trace = g_array_new (FALSE, FALSE, sizeof (guint));
-      GRand *rand = g_rand_new_with_seed (1);
-
-      traces[i].make (trace, rand, traces[i].n);
-      print_row (traces[i].name, trace, json, i + 1 == G_N_ELEMENTS (traces));
-      g_rand_free (rand);
-    }
+  if (table->json)
+    return;
+  printf ("%-24s %8s %8.3f %8.3f\n", "mean ratio to optimum", "",
+          exp (table->ours.log_sum / table->n), exp (table->lru.log_sum / table->n));
+  printf ("%-24s %8s %8.3f %8.3f\n", "worst ratio", "", table->ours.worst, table->lru.worst);
 }
 
 int
 main (int argc, char **argv)
 {
-  gboolean json = FALSE;
-  g_autofree char *path = NULL;
+  Table table = { 0 };
+  g_auto (GStrv) paths = NULL;
   const GOptionEntry entries[] = {
-    { "json", 0, 0, G_OPTION_ARG_NONE, &json, "For machines", NULL },
-    { "trace", 0, 0, G_OPTION_ARG_FILENAME, &path, "A trace: one number a line", "FILE" },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &table.json, "For machines", NULL },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &paths, NULL, "[TRACE...]" },
     { NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_autoptr (GError) error = NULL;
-  g_autoptr (GArray) own = NULL;
 
   g_option_context_add_main_entries (context, entries, NULL);
-  if (g_option_context_parse (context, &argc, &argv, &error) && path != NULL)
-    own = read_trace (path, &error);
-  if (error != NULL)
+  if (g_option_context_parse (context, &argc, &argv, &error))
     {
-      fprintf (stderr, "%s\n", error->message);
-      return 2;
+      if (table.json)
+        printf ("[\n");
+      else
+        printf ("%-24s %8s %8s %8s   TPM commands per use, %d slots\n", "trace", "optimum", "ours",
+                "LRU", SLOTS);
+      if (add_all (&table, paths, &error))
+        print_ratios (&table);
+      if (table.json)
+        printf ("\n]\n");
     }
-  if (json)
-    printf ("[\n");
-  else
-    printf ("%-24s %8s %8s %8s   TPM commands per use, %d slots\n", "trace", "optimum", "ours",
-            "LRU", SLOTS);
-  if (own != NULL && own->len > 0)
-    print_row (path, own, json, TRUE);
-  else
-    run_all (json);
-  if (json)
-    printf ("]\n");
-  return 0;
+  if (error == NULL)
+    return 0;
+  fprintf (stderr, "eviction-sim: %s\n", error->message);
+  return 2;
 }

@@ -78,6 +78,20 @@ test_past_glory (void)
   g_assert_cmpuint (misses, <, 30);
 }
 
+/* Two clients with two keys each, by turns for a while: who comes back is not punished for having been away. */
+static void
+test_bursts (void)
+{
+  g_autoptr (Eviction) eviction = eviction_new ();
+  Thing things[4] = { 0 };
+  guint misses = 0;
+
+  for (guint burst = 0; burst < 100; burst++)
+    for (guint i = 0; i < 20; i++)
+      misses += use (eviction, things, 4, burst % 2 * 2 + i % 2);
+  g_assert_cmpuint (misses, <=, 3 * 100);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -85,5 +99,6 @@ main (int argc, char **argv)
   g_test_add_func ("/eviction/ring", test_ring);
   g_test_add_func ("/eviction/passers-by", test_passers_by);
   g_test_add_func ("/eviction/past-glory", test_past_glory);
+  g_test_add_func ("/eviction/bursts", test_bursts);
   return g_test_run ();
 }
