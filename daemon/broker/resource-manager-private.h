@@ -21,6 +21,8 @@ struct _ResourceManager
   gboolean was_reset;
   guint32 reset_count;
   guint32 restart_count;
+  gint64 retry_at; /* in failure mode: not before then is the chip tried again */
+  gint64 retry_delay;
 };
 
 struct _Space
@@ -35,6 +37,20 @@ struct _Space
 
 /* sync.c: makes the tables true by asking the chip what is in it. */
 TSS2_RC resource_manager_reconcile (ResourceManager *rm);
+/* The same, after a reset that may have gone unnoticed: compares the counters first. @just_started: by TPM2_Startup */
+TSS2_RC resource_manager_resync (ResourceManager *rm, gboolean just_started);
+/* After @command, one with TPMA_CC_EXTENSIVE: gives up what it has ended, in the chip and of the saved. */
+void resource_manager_follow_extensive (ResourceManager *rm, const Command *command);
+/*
+ * A TPM in failure mode says little, and only to commands without handles (Part 1, 12.4); the others are answered for
+ * it. When a self-test passes, or by and by, it is tried whether it works again.
+ * @command: NULL: one that could not be parsed
+ * Returns as the commands below.
+ */
+TSS2_RC resource_manager_process_in_failure_mode (ResourceManager *rm,
+                                                  const Command *command,
+                                                  guint8 *response,
+                                                  gsize *out_size);
 /* The chip has been reset: nobody has anything any more. */
 void resource_manager_forget_all (ResourceManager *rm);
 /* TPM2_GetCapability; the capability data follow moreData and capability at the returned offset of @response. */

@@ -361,6 +361,8 @@ load_uses (ResourceManager *rm, Command *command, UseList *list)
             session_table_kill (rm->sessions, use->session);
           else
             drop_use (rm, list, use);
+          /* A reset that nobody has told us of is what kills contexts: then the others are dead, too. */
+          (void)!resource_manager_resync (rm, FALSE);
           return missing;
         }
       if (use->object != NULL)
@@ -468,7 +470,7 @@ resource_manager_process_any (ResourceManager *rm,
       is_reference_error (command_response_get_rc (response)))
     {
       /* Our tables are wrong. Once more, with what can be loaded again; the rest is found missing. */
-      rc = resource_manager_reconcile (rm);
+      rc = resource_manager_resync (rm, FALSE);
       if (rc != TSS2_RC_SUCCESS)
         return rc;
       for (guint i = 0; i < command->n_handles; i++)
@@ -481,7 +483,7 @@ resource_manager_process_any (ResourceManager *rm,
   drop_ended (rm, command, &list);
   take_new_handle (rm, space, command, response, *out_size);
   if ((command->attributes & TPMA_CC_EXTENSIVE) != 0)
-    resource_manager_reconcile (rm);
+    resource_manager_follow_extensive (rm, command);
   return TSS2_RC_SUCCESS;
 }
 
@@ -499,21 +501,8 @@ process_startup (ResourceManager *rm,
     return TPM2_RC_INITIALIZE;
   rc = slots_forward (rm->slots, command, locality, FALSE, FALSE, response, out_size);
   if (rc == TSS2_RC_SUCCESS && command_response_get_rc (response) == TSS2_RC_SUCCESS)
-    {
-      rm->was_reset = TRUE;
-      resource_manager_forget_all (rm);
-    }
+    (void)!resource_manager_resync (rm, TRUE);
   return rc;
-}
-
-/* A TPM in failure mode says little, and only to commands without handles (Part 1, 12.4). */
-static TSS2_RC
-process_without_table (ResourceManager *rm, Command *command, guint8 *response, gsize *out_size)
-{
-  if (command->tag != TPM2_ST_NO_SESSIONS ||
-      (command->code != TPM2_CC_GetTestResult && command->code != TPM2_CC_GetCapability))
-    return TPM2_RC_FAILURE;
-  return slots_transact (rm->slots, command->data, command->size, response, out_size);
 }
 
 static TSS2_RC
@@ -532,10 +521,12 @@ process (ResourceManager *rm,
 
   if (command.code == TPM2_CC_FlushContext && size < COMMAND_HEADER_SIZE + 4)
     return RESMGR_RC (TPM2_RC_INSUFFICIENT);
+  /* Without the table authorisations are not found, and need not be. */
+  if (command_table_size (rm->commands) == 0)
+    return resource_manager_process_in_failure_mode (rm, rc == TSS2_RC_SUCCESS ? &command : NULL,
+                                                     response, out_size);
   if (rc != TSS2_RC_SUCCESS)
     return rc;
-  if (command_table_size (rm->commands) == 0)
-    return process_without_table (rm, &command, response, out_size);
   if (!known)
     return TPM2_RC_COMMAND_CODE;
   if (!space->privileged && privilege_is_needed (command.code, rm->limits.open_commands))

@@ -10,6 +10,11 @@
 #define COUNT_OFFSET        (COMMAND_HEADER_SIZE + 1 + 4)
 #define PAGE                127
 #define MAX_PAGES           64
+#define CONTEXT_HANDLE      8           /* offset of savedHandle in TPMS_CONTEXT, */
+#define CONTEXT_HIERARCHY   12          /* and of hierarchy */
+#define SAVED_ST_CLEAR      0x80000002U /* Part 2, 14.4: savedHandle of an object with stClear */
+#define RETRY_MIN_US        G_TIME_SPAN_SECOND
+#define RETRY_MAX_US        (60 * G_TIME_SPAN_SECOND)
 
 TSS2_RC
 resource_manager_get_capability (ResourceManager *rm,
@@ -164,6 +169,73 @@ resource_manager_reconcile (ResourceManager *rm)
   return TSS2_RC_SUCCESS;
 }
 
+typedef gboolean (*IsDead) (const guint8 *context, gconstpointer data);
+
+/* Drops the objects whose saved context can be loaded no more. */
+static void
+drop_dead (ResourceManager *rm, IsDead is_dead, gconstpointer data)
+{
+  for (guint i = 0; i < rm->spaces->len; i++)
+    {
+      Space *space = g_ptr_array_index (rm->spaces, i);
+
+      for (guint j = handle_map_size (space->objects); j > 0; j--)
+        {
+          gpointer entry;
+          Object *object;
+
+          handle_map_nth (space->objects, j - 1, &entry);
+          object = entry;
+          if (object->context != NULL &&
+              g_bytes_get_size (object->context) >= CONTEXT_HIERARCHY + 4 &&
+              is_dead (g_bytes_get_data (object->context, NULL), data))
+            resource_manager_drop_object (rm, object);
+        }
+    }
+}
+
+/* Part 3, 24.2, 24.4, 24.5, 24.6: the objects of a hierarchy that is cleared, seeded anew or switched off. */
+static gboolean
+ends_hierarchy (const Command *command, guint32 hierarchy)
+{
+  const guint8 *params = command->data + command->params;
+
+  switch (command->code)
+    {
+    case TPM2_CC_Clear:
+      return hierarchy == TPM2_RH_OWNER || hierarchy == TPM2_RH_ENDORSEMENT;
+    case TPM2_CC_ChangeEPS:
+      return hierarchy == TPM2_RH_ENDORSEMENT;
+    case TPM2_CC_ChangePPS:
+      return hierarchy == TPM2_RH_PLATFORM;
+    case TPM2_CC_HierarchyControl:
+      return command->size >= command->params + 5 && get_be32 (params) == hierarchy &&
+             params[4] == TPM2_NO;
+    default:
+      return FALSE;
+    }
+}
+
+static gboolean
+is_of_ended_hierarchy (const guint8 *context, gconstpointer command)
+{
+  return ends_hierarchy (command, get_be32 (context + CONTEXT_HIERARCHY));
+}
+
+void
+resource_manager_follow_extensive (ResourceManager *rm, const Command *command)
+{
+  drop_dead (rm, is_of_ended_hierarchy, command);
+  /* Whatever this cannot find out is found out at the next use. */
+  resource_manager_reconcile (rm);
+}
+
+static gboolean
+is_st_clear (const guint8 *context, gconstpointer data)
+{
+  return get_be32 (context + CONTEXT_HANDLE) == SAVED_ST_CLEAR;
+}
+
 void
 resource_manager_forget_all (ResourceManager *rm)
 {
@@ -262,12 +334,34 @@ notice_reset (ResourceManager *rm, gboolean just_started, gboolean *out_was_rese
     return rc;
   if (!rm->started || reset != rm->reset_count)
     resource_manager_forget_all (rm);
+  else if (just_started)
+    drop_dead (rm, is_st_clear, NULL);
   *out_was_reset =
       just_started || !rm->started || reset != rm->reset_count || restart != rm->restart_count;
   rm->started = TRUE;
   rm->reset_count = reset;
   rm->restart_count = restart;
   return TSS2_RC_SUCCESS;
+}
+
+TSS2_RC
+resource_manager_resync (ResourceManager *rm, gboolean just_started)
+{
+  gboolean was_reset = FALSE;
+  TSS2_RC rc = notice_reset (rm, just_started, &was_reset);
+
+  rm->was_reset |= was_reset;
+  return rc != TSS2_RC_SUCCESS ? rc : resource_manager_reconcile (rm);
+}
+
+/* In failure mode it still says why, and health has to ask. */
+static void
+enter_failure_mode (ResourceManager *rm)
+{
+  rm->retry_delay = CLAMP (rm->retry_delay * 2, RETRY_MIN_US, RETRY_MAX_US);
+  rm->retry_at = g_get_monotonic_time () + rm->retry_delay;
+  resource_manager_forget_all (rm);
+  command_table_clear (rm->commands);
 }
 
 TSS2_RC
@@ -292,16 +386,68 @@ resource_manager_start (ResourceManager *rm, gboolean *out_was_reset)
     rc = read_commands (rm);
   if (rc == TPM2_RC_FAILURE)
     {
-      /* In failure mode it still says why, and health has to ask. */
-      resource_manager_forget_all (rm);
-      command_table_clear (rm->commands);
+      enter_failure_mode (rm);
       *out_was_reset = TRUE;
       return TSS2_RC_SUCCESS;
     }
   if (rc != TSS2_RC_SUCCESS)
     return rc;
+  rm->retry_delay = 0;
   read_minimum (rm);
   return resource_manager_reconcile (rm);
+}
+
+/* Whether the chip works again; it is asked no more often than the back-off says. */
+static gboolean
+leave_failure_mode (ResourceManager *rm)
+{
+  gboolean was_reset;
+
+  if (resource_manager_start (rm, &was_reset) != TSS2_RC_SUCCESS ||
+      command_table_size (rm->commands) == 0)
+    return FALSE;
+  /* While it did not work nobody could look at it: as after an opening. */
+  rm->was_reset = TRUE;
+  return TRUE;
+}
+
+/* The answer to a self-test, or to the question for its result: TPM2B_MAX_BUFFER, then TPM_RC. */
+static gboolean
+is_passed (const Command *command, const guint8 *response, gsize size)
+{
+  gsize result = COMMAND_HEADER_SIZE + 2;
+
+  if (command_response_get_rc (response) != TPM2_RC_SUCCESS ||
+      command->code == TPM2_CC_GetCapability)
+    return FALSE;
+  if (command->code != TPM2_CC_GetTestResult)
+    return TRUE;
+  if (size >= result)
+    result += get_be16 (response + COMMAND_HEADER_SIZE);
+  return size >= result + 4 && get_be32 (response + result) == TPM2_RC_SUCCESS;
+}
+
+TSS2_RC
+resource_manager_process_in_failure_mode (ResourceManager *rm,
+                                          const Command *command,
+                                          guint8 *response,
+                                          gsize *out_size)
+{
+  gboolean asks =
+      command != NULL && command->tag == TPM2_ST_NO_SESSIONS &&
+      (command->code == TPM2_CC_GetTestResult || command->code == TPM2_CC_GetCapability ||
+       command->code == TPM2_CC_SelfTest || command->code == TPM2_CC_IncrementalSelfTest);
+  TSS2_RC rc;
+
+  if (!asks && g_get_monotonic_time () < rm->retry_at)
+    return TPM2_RC_FAILURE;
+  /* Its client sends it again, and waits until health has looked at the chip. */
+  if (!asks)
+    return leave_failure_mode (rm) ? TPM2_RC_RETRY : TPM2_RC_FAILURE;
+  rc = slots_transact (rm->slots, command->data, command->size, response, out_size);
+  if (rc == TSS2_RC_SUCCESS && is_passed (command, response, *out_size))
+    leave_failure_mode (rm);
+  return rc;
 }
 
 void

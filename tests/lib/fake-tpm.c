@@ -19,6 +19,15 @@ typedef struct
   guint32 hierarchy;
 } FakeObject;
 
+/* Owner, endorsement, platform, null: by their handles' order. */
+#define N_HIERARCHIES 4
+
+typedef struct
+{
+  guint32 proof; /* contexts of another one are not its own */
+  gboolean disabled;
+} FakeHierarchy;
+
 typedef struct
 {
   gboolean active;
@@ -35,9 +44,12 @@ struct _FakeTpm
   gboolean started;
   FakeObject objects[MAX_OBJECTS];
   FakeSession sessions[FAKE_TPM_MAX_SESSIONS];
+  FakeHierarchy hierarchies[N_HIERARCHIES];
+  gboolean broken;
   guint64 n_contexts; /* counter of session contexts */
   guint32 n_made;
   guint32 reset_count;
+  guint32 restart_count;
   GHashTable *counts;
   guint n_commands;
   guint fail_at;
@@ -58,12 +70,16 @@ struct _FakeTpm
 
 static const guint32 commands[] = {
   TPM2_CC_HierarchyControl | CH (1) | EX,
+  TPM2_CC_ChangeEPS | CH (1) | EX,
+  TPM2_CC_ChangePPS | CH (1) | EX,
   TPM2_CC_Clear | CH (1) | EX,
   TPM2_CC_CreatePrimary | CH (1) | RH,
   TPM2_CC_SequenceComplete | CH (1) | FL,
+  TPM2_CC_SelfTest,
   TPM2_CC_Startup,
   TPM2_CC_Shutdown,
   TPM2_CC_Create | CH (1),
+  TPM2_CC_HMAC_Start | CH (1) | RH,
   TPM2_CC_Load | CH (1) | RH,
   TPM2_CC_SequenceUpdate | CH (1),
   TPM2_CC_Sign | CH (1),
@@ -74,9 +90,11 @@ static const guint32 commands[] = {
   TPM2_CC_StartAuthSession | CH (2) | RH,
   TPM2_CC_GetCapability,
   TPM2_CC_GetRandom,
+  TPM2_CC_GetTestResult,
   TPM2_CC_PolicyRestart | CH (1),
   TPM2_CC_ReadClock,
   TPM2_CC_HashSequenceStart | RH,
+  TPM2_CC_CreateLoaded | CH (1) | RH,
 };
 
 FakeTpm *
@@ -106,6 +124,23 @@ fake_tpm_reset (FakeTpm *tpm)
   memset (tpm->sessions, 0, sizeof tpm->sessions);
   tpm->started = FALSE;
   tpm->reset_count++;
+}
+
+void
+fake_tpm_restart (FakeTpm *tpm)
+{
+  memset (tpm->objects, 0, sizeof tpm->objects);
+  for (guint i = 0; i < FAKE_TPM_MAX_SESSIONS; i++)
+    if (tpm->sessions[i].loaded)
+      tpm->sessions[i].active = FALSE;
+  tpm->started = FALSE;
+  tpm->restart_count++;
+}
+
+void
+fake_tpm_set_broken (FakeTpm *tpm, gboolean broken)
+{
+  tpm->broken = broken;
 }
 
 guint
@@ -236,6 +271,49 @@ get_param (const FakeTpm *tpm, gsize offset)
 
 /* Objects */
 
+static FakeHierarchy *
+find_hierarchy (const FakeTpm *tpm, guint32 handle)
+{
+  const guint32 handles[N_HIERARCHIES] = { TPM2_RH_OWNER, TPM2_RH_ENDORSEMENT, TPM2_RH_PLATFORM,
+                                           TPM2_RH_NULL };
+
+  for (guint i = 0; i < N_HIERARCHIES; i++)
+    if (handles[i] == handle)
+      return (FakeHierarchy *)&tpm->hierarchies[i];
+  return (FakeHierarchy *)&tpm->hierarchies[0];
+}
+
+/* Its objects leave the chip. */
+static void
+flush_hierarchy (FakeTpm *tpm, guint32 handle)
+{
+  for (guint i = 0; i < MAX_OBJECTS; i++)
+    if (tpm->objects[i].number != 0 && tpm->objects[i].hierarchy == handle)
+      tpm->objects[i].number = 0;
+}
+
+/* And their contexts are of no use any more. */
+static TSS2_RC
+renew_hierarchy (FakeTpm *tpm, guint32 handle)
+{
+  flush_hierarchy (tpm, handle);
+  find_hierarchy (tpm, handle)->proof++;
+  return TPM2_RC_SUCCESS;
+}
+
+static TSS2_RC
+control_hierarchy (FakeTpm *tpm)
+{
+  guint32 handle = get_param (tpm, 17);
+
+  if (tpm->size < COMMAND_HEADER_SIZE + 22)
+    return TPM2_RC_INSUFFICIENT;
+  find_hierarchy (tpm, handle)->disabled = tpm->command[COMMAND_HEADER_SIZE + 21] == TPM2_NO;
+  if (find_hierarchy (tpm, handle)->disabled)
+    flush_hierarchy (tpm, handle);
+  return TPM2_RC_SUCCESS;
+}
+
 static TSS2_RC
 make_object (FakeTpm *tpm, guint32 number, gboolean sequence, guint32 updates, guint32 hierarchy)
 {
@@ -314,17 +392,23 @@ start_session (FakeTpm *tpm)
 }
 
 static void
-add_context (FakeTpm *tpm, guint64 counter, guint32 saved_handle, guint32 a, guint32 b)
+add_context (FakeTpm *tpm,
+             guint64 counter,
+             guint32 saved_handle,
+             guint32 hierarchy,
+             guint32 a,
+             guint32 b)
 {
   add_u32 (tpm, (guint32)(counter >> 32));
   add_u32 (tpm, (guint32)counter);
   add_u32 (tpm, saved_handle);
-  add_u32 (tpm, TPM2_RH_OWNER);
-  add_u16 (tpm, 16);
+  add_u32 (tpm, hierarchy);
+  add_u16 (tpm, 20);
   add_u32 (tpm, CONTEXT_MAGIC);
   add_u32 (tpm, tpm->reset_count);
   add_u32 (tpm, a);
   add_u32 (tpm, b);
+  add_u32 (tpm, find_hierarchy (tpm, hierarchy)->proof);
 }
 
 static TSS2_RC
@@ -337,7 +421,7 @@ save_context (FakeTpm *tpm)
   if (object != NULL)
     {
       add_context (tpm, 1, object->sequence ? HASH_SEQUENCE : COMMAND_TRANSIENT_FIRST,
-                   object->number, object->updates);
+                   object->hierarchy, object->number, object->updates);
       return TPM2_RC_SUCCESS;
     }
   if (session == NULL || !session->loaded)
@@ -346,7 +430,7 @@ save_context (FakeTpm *tpm)
     return TPM2_RC_CONTEXT_GAP;
   session->loaded = FALSE;
   session->context = ++tpm->n_contexts;
-  add_context (tpm, session->context, handle, handle, 0);
+  add_context (tpm, session->context, handle, TPM2_RH_NULL, handle, 0);
   return TPM2_RC_SUCCESS;
 }
 
@@ -357,9 +441,12 @@ load_context (FakeTpm *tpm)
   FakeSession *session = find_session (tpm, saved);
   TSS2_RC rc;
 
-  if (tpm->size != COMMAND_HEADER_SIZE + 34 || get_param (tpm, 18) != CONTEXT_MAGIC ||
-      get_param (tpm, 22) != tpm->reset_count)
+  if (tpm->size != COMMAND_HEADER_SIZE + 38 || get_param (tpm, 18) != CONTEXT_MAGIC ||
+      get_param (tpm, 22) != tpm->reset_count ||
+      get_param (tpm, 34) != find_hierarchy (tpm, get_param (tpm, 12))->proof)
     return RC_INTEGRITY;
+  if (find_hierarchy (tpm, get_param (tpm, 12))->disabled)
+    return TPM2_RC_HIERARCHY | TPM2_RC_P | TPM2_RC_1;
   if (!handle_is_session (saved))
     return make_object (tpm, get_param (tpm, 26), saved == HASH_SEQUENCE, get_param (tpm, 30),
                         get_param (tpm, 12));
@@ -520,7 +607,15 @@ update_sequence (FakeTpm *tpm, gboolean complete)
 static TSS2_RC
 clear (FakeTpm *tpm)
 {
-  memset (tpm->objects, 0, sizeof tpm->objects);
+  renew_hierarchy (tpm, TPM2_RH_OWNER);
+  return renew_hierarchy (tpm, TPM2_RH_ENDORSEMENT);
+}
+
+static TSS2_RC
+get_test_result (FakeTpm *tpm)
+{
+  add_u16 (tpm, 0);
+  add_u32 (tpm, tpm->broken ? TPM2_RC_FAILURE : TPM2_RC_SUCCESS);
   return TPM2_RC_SUCCESS;
 }
 
@@ -530,7 +625,7 @@ read_clock (FakeTpm *tpm)
   for (guint i = 0; i < 4; i++)
     add_u32 (tpm, 0);
   add_u32 (tpm, tpm->reset_count);
-  add_u32 (tpm, 0);
+  add_u32 (tpm, tpm->restart_count);
   add_u8 (tpm, 1);
   return TPM2_RC_SUCCESS;
 }
@@ -552,10 +647,13 @@ run (FakeTpm *tpm, guint32 code)
     case TPM2_CC_Startup:
       return startup (tpm);
     case TPM2_CC_CreatePrimary:
+      return make_new_object (tpm, FALSE, get_param (tpm, 0));
     case TPM2_CC_LoadExternal:
     case TPM2_CC_Load:
+    case TPM2_CC_CreateLoaded:
       return make_new_object (tpm, FALSE, TPM2_RH_OWNER);
     case TPM2_CC_HashSequenceStart:
+    case TPM2_CC_HMAC_Start:
       return make_new_object (tpm, TRUE, TPM2_RH_NULL);
     case TPM2_CC_Create:
       return fake_tpm_n_objects (tpm) < tpm->n_objects ? TPM2_RC_SUCCESS : TPM2_RC_OBJECT_MEMORY;
@@ -577,6 +675,14 @@ run (FakeTpm *tpm, guint32 code)
       return get_capability (tpm);
     case TPM2_CC_Clear:
       return clear (tpm);
+    case TPM2_CC_ChangeEPS:
+      return renew_hierarchy (tpm, TPM2_RH_ENDORSEMENT);
+    case TPM2_CC_ChangePPS:
+      return renew_hierarchy (tpm, TPM2_RH_PLATFORM);
+    case TPM2_CC_HierarchyControl:
+      return control_hierarchy (tpm);
+    case TPM2_CC_GetTestResult:
+      return get_test_result (tpm);
     case TPM2_CC_ReadClock:
       return read_clock (tpm);
     default:
@@ -605,6 +711,8 @@ execute (FakeTpm *tpm, guint8 *data, gsize size)
     return rc;
   if (attributes == 0)
     return TPM2_RC_COMMAND_CODE;
+  if (tpm->broken && code != TPM2_CC_GetTestResult && code != TPM2_CC_GetCapability)
+    return TPM2_RC_FAILURE;
   if (!tpm->started && code != TPM2_CC_Startup)
     return TPM2_RC_INITIALIZE;
   rc = check_handles (tpm, &command);
@@ -657,91 +765,4 @@ SlotsChip
 fake_tpm_get_chip (FakeTpm *tpm)
 {
   return (SlotsChip){ .transact = transact, .data = tpm };
-}
-
-/* Commands for tests */
-
-static gsize
-put_header (guint8 *data, guint16 tag, gsize size, guint32 code)
-{
-  put_be16 (data, tag);
-  put_be32 (data + 2, (guint32)size);
-  put_be32 (data + 6, code);
-  return size;
-}
-
-static gsize
-put_password_auth (guint8 *data, guint32 session, guint8 attributes)
-{
-  put_be32 (data, 9);
-  put_be32 (data + 4, session);
-  put_be16 (data + 8, 0);
-  data[10] = attributes;
-  put_be16 (data + 11, 0);
-  return 13;
-}
-
-gsize
-fake_tpm_put_create_primary (guint8 *data)
-{
-  put_be32 (data + 10, TPM2_RH_OWNER);
-  put_password_auth (data + 14, TPM2_RS_PW, 0);
-  return put_header (data, TPM2_ST_SESSIONS, 27, TPM2_CC_CreatePrimary);
-}
-
-gsize
-fake_tpm_put_load (guint8 *data, guint32 parent)
-{
-  put_be32 (data + 10, parent);
-  put_password_auth (data + 14, TPM2_RS_PW, 0);
-  return put_header (data, TPM2_ST_SESSIONS, 27, TPM2_CC_Load);
-}
-
-gsize
-fake_tpm_put_sign (guint8 *data, guint32 key, guint32 session, gboolean continue_session)
-{
-  put_be32 (data + 10, key);
-  put_password_auth (data + 14, session, continue_session ? TPMA_SESSION_CONTINUESESSION : 0);
-  return put_header (data, TPM2_ST_SESSIONS, 27, TPM2_CC_Sign);
-}
-
-gsize
-fake_tpm_put_start_session (guint8 *data, gboolean policy)
-{
-  memset (data, 0, 43);
-  put_be32 (data + 10, TPM2_RH_NULL);
-  put_be32 (data + 14, TPM2_RH_NULL);
-  put_be16 (data + 18, 16);
-  data[38] = policy ? TPM2_SE_POLICY : TPM2_SE_HMAC;
-  put_be16 (data + 39, TPM2_ALG_NULL);
-  put_be16 (data + 41, TPM2_ALG_SHA256);
-  return put_header (data, TPM2_ST_NO_SESSIONS, 43, TPM2_CC_StartAuthSession);
-}
-
-gsize
-fake_tpm_put_handle (guint8 *data, guint32 code, guint32 handle)
-{
-  return command_put_handle_only (data, code, handle);
-}
-
-gsize
-fake_tpm_put_simple (guint8 *data, guint32 code)
-{
-  return put_header (data, TPM2_ST_NO_SESSIONS, COMMAND_HEADER_SIZE, code);
-}
-
-gsize
-fake_tpm_put_capability (guint8 *data, guint32 capability, guint32 property, guint32 count)
-{
-  put_be32 (data + 10, capability);
-  put_be32 (data + 14, property);
-  put_be32 (data + 18, count);
-  return put_header (data, TPM2_ST_NO_SESSIONS, 22, TPM2_CC_GetCapability);
-}
-
-gsize
-fake_tpm_put_context_load (guint8 *data, const guint8 *context, gsize size)
-{
-  memcpy (data + COMMAND_HEADER_SIZE, context, size);
-  return put_header (data, TPM2_ST_NO_SESSIONS, COMMAND_HEADER_SIZE + size, TPM2_CC_ContextLoad);
 }

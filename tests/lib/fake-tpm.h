@@ -28,6 +28,10 @@ SlotsChip fake_tpm_get_chip (FakeTpm *tpm);
 
 /* Power off and on: the next command must be TPM2_Startup. */
 void fake_tpm_reset (FakeTpm *tpm);
+/* As after TPM2_Shutdown(STATE): what has been saved is still good (TPM Restart). */
+void fake_tpm_restart (FakeTpm *tpm);
+/* Failure mode: nothing but TPM2_GetCapability and TPM2_GetTestResult. */
+void fake_tpm_set_broken (FakeTpm *tpm, gboolean broken);
 
 /* Commands so far; @code: of one kind, or 0. */
 guint fake_tpm_count (const FakeTpm *tpm, guint32 code);
@@ -48,6 +52,8 @@ void fake_tpm_fail (FakeTpm *tpm, guint n, gboolean tcti, gboolean carried_out, 
 
 /* Commands for tests: written into @data, size returned. */
 gsize fake_tpm_put_create_primary (guint8 *data);
+gsize fake_tpm_put_create_primary_in (guint8 *data, guint32 hierarchy);
+gsize fake_tpm_put_hierarchy_control (guint8 *data, guint32 hierarchy, gboolean enabled);
 gsize fake_tpm_put_load (guint8 *data, guint32 parent);
 gsize fake_tpm_put_sign (guint8 *data, guint32 key, guint32 session, gboolean continue_session);
 gsize fake_tpm_put_start_session (guint8 *data, gboolean policy);

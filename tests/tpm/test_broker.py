@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -370,6 +371,103 @@ class Faults(BrokerCase):
         self.assertIn("reset", self.broker.wait_state(self.broker.READY, since=2))
         self.assertEqual(client.ask(tpm_client.sign(key))[0], REFERENCE_H0)
         client.sign(client.create_primary())
+
+    def test_hierarchies(self):
+        """What a hierarchy takes with it is not listed any more, whether it was in the chip or saved."""
+        self.start(config="[Broker]\nIdleEvictMs=1\n")
+        client, other = self.connect(), self.connect()
+        owned, null = client.create_primary(), client.create_primary(hierarchy=tpm_client.RH_NULL)
+        keys = [other.create_primary(hierarchy=h) for h in (tpm_client.RH_ENDORSEMENT, tpm_client.RH_PLATFORM)]
+
+        def send(code, hierarchy, more=b""):
+            other.do(frame(code, struct.pack(">I", hierarchy) + tpm_client.PASSWORD + more, tpm_client.ST_SESSIONS))
+
+        send(tpm_client.CC_CLEAR, tpm_client.RH_LOCKOUT)
+        self.assertEqual(client.handles(tpm_client.TRANSIENT_FIRST), [null])
+        self.assertEqual(other.handles(tpm_client.TRANSIENT_FIRST), keys[1:])
+        self.assertEqual(client.ask(tpm_client.sign(owned))[0], REFERENCE_H0)
+        owned = client.create_primary()
+        send(tpm_client.CC_HIERARCHY_CONTROL, tpm_client.RH_PLATFORM, struct.pack(">IB", tpm_client.RH_OWNER, 0))
+        self.assertEqual(client.handles(tpm_client.TRANSIENT_FIRST), [null])
+        endorsement = client.create_primary(hierarchy=tpm_client.RH_ENDORSEMENT)
+        send(tpm_client.CC_CHANGE_EPS, tpm_client.RH_PLATFORM)
+        self.assertEqual(client.handles(tpm_client.TRANSIENT_FIRST), [null])
+        self.assertEqual(client.ask(tpm_client.sign(endorsement))[0], REFERENCE_H0)
+        other.sign(keys[1])
+        send(tpm_client.CC_CHANGE_PPS, tpm_client.RH_PLATFORM)
+        self.assertEqual(other.handles(tpm_client.TRANSIENT_FIRST), [])
+        client.sign(null)
+
+    def test_restart(self):
+        """TPM Restart: the power was cut after TPM2_Shutdown(STATE). What was saved can be used again."""
+        self.start(config="[Broker]\nIdleEvictMs=1\n")
+        client = self.connect()
+        key, session = client.create_primary(), client.start_session(kind=1)
+        while self.tpm.count(tpm_client.CC_CONTEXT_SAVE) < 2:
+            pass
+        client.do(frame(tpm_client.CC_SHUTDOWN, b"\0\1"))
+        self.tpm.kill()
+        self.assertEqual(client.ask(tpm_client.get_random())[0] & 0xff0000, 0xa0000)
+        self.tpm.start()
+        self.assertIn("reset", self.broker.wait_state(self.broker.READY, since=2))
+        self.assertEqual(client.handles(tpm_client.TRANSIENT_FIRST), [key])
+        client.sign(key)
+        client.do(frame(tpm_client.CC_POLICY_RESTART, struct.pack(">I", session)))
+
+    def test_held_again(self):
+        """A reset is a power cut to the lockout counter: clients wait until health has looked at it once more."""
+        self.start("--hold")
+        client = self.connect()
+        self.broker.process.send_signal(signal.SIGUSR1)
+        self.assertEqual(client.ask(tpm_client.get_random())[0], 0)
+        self.tpm.kill()
+        self.assertEqual(client.ask(tpm_client.get_random())[0] & 0xff0000, 0xa0000)
+        self.broker.wait_state(self.broker.UNAVAILABLE)
+        self.tpm.start()
+        self.assertIn("reset", self.broker.wait_state(self.broker.READY, since=2))
+        client.send(tpm_client.get_random())
+        with tpm_client.connect(self.broker.internal) as helper:
+            self.assertEqual(helper.ask(tpm_client.get_random())[0], 0)
+        self.wait_rounds()
+        self.assertEqual(self.tpm.count(tpm_client.CC_GET_RANDOM), 1)
+        self.broker.process.send_signal(signal.SIGUSR1)
+        self.assertEqual(client.receive()[0], 0)
+
+    def test_failure_mode(self):
+        """A chip that leaves failure mode, with its power and its connection as they were, is used again."""
+        proxy = self.stack.enter_context(swtpm.Proxy(self.tpm))
+        # what does not work says so to everything but what asks for the reason
+        proxy.rules("144 rc 101", "181 rc 101", "143 rc 101", "17b rc 101")
+        self.start(tcti="ggtpm:path=" + proxy.socket)
+        client = self.connect()
+        self.assertEqual(client.ask(tpm_client.get_random())[0], 0x101)
+        self.assertEqual(client.ask(frame(tpm_client.CC_SELF_TEST, b"\1"))[0], 0x101)
+        self.assertEqual(client.ask(tpm_client.create_primary())[0], 0x101)
+        proxy.rules()
+        self.assertEqual(client.ask(frame(tpm_client.CC_SELF_TEST, b"\1"))[0], 0)
+        client.sign(client.create_primary())
+        self.assertEqual([state[:3] for state in self.broker.states], ["1 0", "1 0"])
+
+    def test_failure_mode_by_itself(self):
+        """The same with nobody who asks: after a while a command is told to come again, and is then served."""
+        proxy = self.stack.enter_context(swtpm.Proxy(self.tpm))
+        proxy.rules("144 rc 101", "181 rc 101")
+        self.start("--hold", tcti="ggtpm:path=" + proxy.socket)
+        self.broker.process.send_signal(signal.SIGUSR1)
+        client = self.connect()
+        proxy.rules()
+        deadline = time.monotonic() + 60
+        while (code := client.ask(tpm_client.get_random())[0]) == 0x101:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        self.assertEqual(code, 0x922)
+        # the second report; until it has been heard, clients wait
+        self.broker.wait_state(self.broker.READY, since=1)
+        client.send(tpm_client.get_random())
+        self.wait_rounds()
+        self.assertEqual(self.tpm.count(tpm_client.CC_GET_RANDOM), 0)
+        self.broker.process.send_signal(signal.SIGUSR1)
+        self.assertEqual(client.receive()[0], 0)
 
     def test_no_answer(self):
         self.start(config="[Broker]\nChipTimeoutSec=1\n")

@@ -1,260 +1,149 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-#include "broker/resource-manager.h"
-
-#include "broker/resource-manager-private.h"
-#include "fake-tpm.h"
+#include "test-rm.h"
 
 #include <string.h>
 
-typedef struct
-{
-  FakeTpm *tpm;
-  ResourceManager *rm;
-  Space *a;
-  Space *b;
-  guint8 command[COMMAND_MAX_SIZE];
-  guint8 response[COMMAND_MAX_SIZE];
-  gsize size;
-} Fixture;
-
-#define USER 1000
-
-static const ResourceManagerLimits limits = {
-  .max_objects = 28,
-  .max_sessions = 4,
-  .max_objects_per_uid = 60,
-  .max_sessions_per_uid = 10,
-  .max_abandoned_sessions = 4,
-};
-
-/* Everything that must hold after each command, in the tables and against the chip. */
-static void
-check (Fixture *f)
-{
-  g_autofree char *wrong = resource_manager_check (f->rm);
-  const GPtrArray *loaded = slots_get_loaded_objects (f->rm->slots);
-  g_autoptr (GPtrArray) sessions = session_table_list (f->rm->sessions);
-
-  g_assert_cmpstr (wrong, ==, NULL);
-  if (resource_manager_is_lost (f->rm))
-    return;
-  g_assert_cmpuint (loaded->len, ==, fake_tpm_n_objects (f->tpm));
-  for (guint i = 0; i < loaded->len; i++)
-    g_assert_true (
-        fake_tpm_has_object (f->tpm, ((const Object *)g_ptr_array_index (loaded, i))->handle));
-  g_assert_cmpuint (session_table_size (f->rm->sessions), ==, fake_tpm_n_active_sessions (f->tpm));
-  for (guint i = 0; i < sessions->len; i++)
-    {
-      const Session *session = g_ptr_array_index (sessions, i);
-
-      g_assert_true (fake_tpm_has_loaded_session (f->tpm, session->handle) == session->loaded);
-    }
-}
-
-static void
-make (Fixture *f, guint n_objects, guint n_sessions, guint gap)
-{
-  SlotsChip chip;
-  gboolean was_reset = FALSE;
-
-  f->tpm = fake_tpm_new (n_objects, n_sessions, gap);
-  chip = fake_tpm_get_chip (f->tpm);
-  f->rm = resource_manager_new (&limits, &chip);
-  g_assert_cmphex (resource_manager_start (f->rm, &was_reset), ==, 0);
-  g_assert_true (was_reset);
-  f->a = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
-  f->b = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
-  fake_tpm_reset_counts (f->tpm);
-}
-
-static void
-set_up (Fixture *f, gconstpointer data)
-{
-  make (f, 3, 3, 0xffff);
-}
-
-static void
-tear_down (Fixture *f, gconstpointer data)
-{
-  if (f->a != NULL)
-    resource_manager_close_space (f->rm, f->a);
-  if (f->b != NULL)
-    resource_manager_close_space (f->rm, f->b);
-  while (!resource_manager_is_lost (f->rm) && resource_manager_sweep (f->rm))
-    check (f);
-  resource_manager_free (f->rm);
-  fake_tpm_free (f->tpm);
-}
-
-static guint32
-send_command (Fixture *f, Space *space, gsize size)
-{
-  f->size = resource_manager_process (f->rm, space, 0, f->command, size, f->response);
-  g_assert_true (command_response_is_valid (f->response, f->size));
-  check (f);
-  return command_response_get_rc (f->response);
-}
-
-static guint32
-response_handle (const Fixture *f)
-{
-  g_assert_cmpuint (f->size, >=, COMMAND_HEADER_SIZE + 4);
-  return get_be32 (f->response + COMMAND_HEADER_SIZE);
-}
-
-static guint32
-create_primary (Fixture *f, Space *space)
-{
-  g_assert_cmphex (send_command (f, space, fake_tpm_put_create_primary (f->command)), ==, 0);
-  return response_handle (f);
-}
-
-static guint32
-sign_with (Fixture *f, Space *space, guint32 key, guint32 session, gboolean keep)
-{
-  return send_command (f, space, fake_tpm_put_sign (f->command, key, session, keep));
-}
-
-static guint32
-sign (Fixture *f, Space *space, guint32 key)
-{
-  return sign_with (f, space, key, TPM2_RS_PW, FALSE);
-}
-
-static guint32
-start_session (Fixture *f, Space *space, gboolean policy)
-{
-  g_assert_cmphex (send_command (f, space, fake_tpm_put_start_session (f->command, policy)), ==, 0);
-  return response_handle (f);
-}
-
-static guint32
-one_handle (Fixture *f, Space *space, guint32 code, guint32 handle)
-{
-  return send_command (f, space, fake_tpm_put_handle (f->command, code, handle));
-}
-
-static GBytes *
-save (Fixture *f, Space *space, guint32 handle)
-{
-  g_assert_cmphex (one_handle (f, space, TPM2_CC_ContextSave, handle), ==, 0);
-  return g_bytes_new (f->response + COMMAND_HEADER_SIZE, f->size - COMMAND_HEADER_SIZE);
-}
-
-static guint32
-load (Fixture *f, Space *space, GBytes *blob)
-{
-  gsize size;
-  const guint8 *data = g_bytes_get_data (blob, &size);
-
-  return send_command (f, space, fake_tpm_put_context_load (f->command, data, size));
-}
-
 /* One TPM command for each of a client's, as long as things fit. */
 static void
-test_no_overhead (Fixture *f, gconstpointer data)
+test_no_overhead (TestRm *f, gconstpointer data)
 {
-  guint32 primary = create_primary (f, f->a);
+  guint32 primary = test_rm_create_primary (f, f->a);
   guint32 key;
 
   g_assert_cmphex (primary, ==, 0x800000ff);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_load (f->command, primary)), ==, 0);
-  key = response_handle (f);
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_load (f->command, primary)), ==, 0);
+  key = test_rm_response_handle (f);
   for (guint i = 0; i < 10; i++)
     {
-      g_assert_cmphex (sign (f, f->a, key), ==, 0);
-      g_assert_cmpuint (response_handle (f), ==, 2);
+      g_assert_cmphex (test_rm_sign (f, f->a, key), ==, 0);
+      g_assert_cmpuint (test_rm_response_handle (f), ==, 2);
     }
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_FlushContext, key), ==, 0);
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_FlushContext, primary), ==, 0);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_FlushContext, key), ==, 0);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_FlushContext, primary), ==, 0);
   g_assert_cmpuint (fake_tpm_count (f->tpm, 0), ==, 14);
 }
 
 /* More keys than slots: each signature is by the right key, and a key is saved once only. */
 static void
-test_more_than_fit (Fixture *f, gconstpointer data)
+test_more_than_fit (TestRm *f, gconstpointer data)
 {
   guint32 keys[8];
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    keys[i] = create_primary (f, i % 2 == 0 ? f->a : f->b);
+    keys[i] = test_rm_create_primary (f, i % 2 == 0 ? f->a : f->b);
   for (guint round = 0; round < 20; round++)
     for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
       {
-        g_assert_cmphex (sign (f, i % 2 == 0 ? f->a : f->b, keys[i]), ==, 0);
-        g_assert_cmpuint (response_handle (f), ==, i + 1);
+        g_assert_cmphex (test_rm_sign (f, i % 2 == 0 ? f->a : f->b, keys[i]), ==, 0);
+        g_assert_cmpuint (test_rm_response_handle (f), ==, i + 1);
       }
   g_assert_cmpuint (fake_tpm_count (f->tpm, TPM2_CC_ContextSave), <=, G_N_ELEMENTS (keys));
 }
 
 static void
-test_isolated (Fixture *f, gconstpointer data)
+test_isolated (TestRm *f, gconstpointer data)
 {
-  guint32 key = create_primary (f, f->a);
-  guint32 session = start_session (f, f->a, FALSE);
+  guint32 key = test_rm_create_primary (f, f->a);
+  guint32 session = test_rm_start_session (f, f->a, FALSE);
   guint before = fake_tpm_count (f->tpm, 0);
 
-  g_assert_cmphex (sign (f, f->b, key), ==, TPM2_RC_REFERENCE_H0);
-  g_assert_cmphex (sign (f, f->b, COMMAND_TRANSIENT_FIRST), ==, TPM2_RC_REFERENCE_H0);
-  g_assert_cmphex (sign_with (f, f->b, 0x81000001, session, TRUE), ==, TPM2_RC_REFERENCE_S0);
-  g_assert_cmphex (one_handle (f, f->b, TPM2_CC_PolicyRestart, session), ==, TPM2_RC_REFERENCE_H0);
-  g_assert_cmphex (one_handle (f, f->b, TPM2_CC_FlushContext, session), ==, 0xb01cb);
-  g_assert_cmphex (one_handle (f, f->b, TPM2_CC_FlushContext, key), ==, 0xb01cb);
-  g_assert_cmphex (one_handle (f, f->b, TPM2_CC_ContextSave, key), ==, TPM2_RC_REFERENCE_H0);
-  g_assert_cmphex (one_handle (f, f->b, TPM2_CC_ContextSave, session), ==, TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_sign (f, f->b, key), ==, TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_sign (f, f->b, COMMAND_TRANSIENT_FIRST), ==, TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_sign_with (f, f->b, 0x81000001, session, TRUE), ==,
+                   TPM2_RC_REFERENCE_S0);
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_PolicyRestart, session), ==,
+                   TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_FlushContext, session), ==, 0xb01cb);
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_FlushContext, key), ==, 0xb01cb);
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_ContextSave, key), ==,
+                   TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_ContextSave, session), ==,
+                   TPM2_RC_REFERENCE_H0);
   /* Nothing of that has reached the chip, and its owner notices nothing. */
   g_assert_cmpuint (fake_tpm_count (f->tpm, 0), ==, before);
-  g_assert_cmphex (sign_with (f, f->a, key, session, TRUE), ==, 0);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_FlushContext)),
+  g_assert_cmphex (test_rm_sign_with (f, f->a, key, session, TRUE), ==, 0);
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_FlushContext)),
                    ==, 0xb009a);
 }
 
-static void
-test_quotas (Fixture *f, gconstpointer data)
+/* Every command that makes an object. @blob: of a saved one */
+static guint32
+make_object (TestRm *f, Space *space, guint which, guint32 parent, GBytes *blob)
 {
-  for (guint i = 0; i < 28; i++)
-    if (i % 2 == 0)
-      create_primary (f, f->a);
-    else
-      g_assert_cmphex (
-          send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_HashSequenceStart)), ==,
-          0);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_create_primary (f->command)), ==, 0xb0902);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_LoadExternal)),
-                   ==, 0xb0902);
-  g_assert_cmphex (
-      send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_HashSequenceStart)), ==,
-      0xb0902);
-  create_primary (f, f->b);
+  const guint32 simple[] = { TPM2_CC_LoadExternal, TPM2_CC_HashSequenceStart };
+  const guint32 below[] = { TPM2_CC_Load, TPM2_CC_CreateLoaded, TPM2_CC_HMAC_Start };
+
+  if (which < 2)
+    return test_rm_send (f, space, fake_tpm_put_simple (f->command, simple[which]));
+  if (which < 5)
+    return test_rm_send_handle (f, space, below[which - 2], parent);
+  return which == 5 ? test_rm_send (f, space, fake_tpm_put_create_primary (f->command))
+                    : test_rm_load (f, space, blob);
+}
+
+#define N_WAYS 7
+
+static void
+test_quotas (TestRm *f, gconstpointer data)
+{
+  guint32 key = test_rm_create_primary (f, f->a);
+  g_autoptr (GBytes) blob = test_rm_save (f, f->a, key);
+
+  for (guint i = 1; i < 28; i++)
+    g_assert_cmphex (make_object (f, f->a, i % N_WAYS, key, blob), ==, 0);
+  for (guint i = 0; i < N_WAYS; i++)
+    g_assert_cmphex (make_object (f, f->a, i, key, blob), ==, 0xb0902);
+  test_rm_create_primary (f, f->b);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_FlushContext, key), ==, 0);
+  g_assert_cmphex (make_object (f, f->a, N_WAYS - 1, 0, blob), ==, 0);
+}
+
+/* A session that its client has saved is still one of its four; one that is loaded from another's blob, too. */
+static void
+test_session_quotas (TestRm *f, gconstpointer data)
+{
+  g_autoptr (GBytes) blob = NULL;
+  guint32 session = test_rm_start_session (f, f->b, TRUE);
+
   for (guint i = 0; i < 4; i++)
-    start_session (f, f->a, FALSE);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_start_session (f->command, TRUE)), ==,
+    g_bytes_unref (test_rm_save (f, f->a, test_rm_start_session (f, f->a, i % 2 == 0)));
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_start_session (f->command, TRUE)), ==,
                    0xb0903);
+  blob = test_rm_save (f, f->b, session);
+  g_assert_cmphex (test_rm_load (f, f->a, blob), ==, 0xb0903);
+  g_assert_cmphex (test_rm_load (f, f->b, blob), ==, 0);
 }
 
 /* Many connections of one user have no more together than the user may; another user has as much again. */
 static void
-test_user_quotas (Fixture *f, gconstpointer data)
+test_user_quotas (TestRm *f, gconstpointer data)
 {
-  Space *other = resource_manager_open_space (f->rm, USER + 1, FALSE, FALSE);
+  Space *other = resource_manager_open_space (f->rm, TEST_RM_USER + 1, FALSE, FALSE);
   Space *spaces[4] = { f->a, f->b };
   guint n_objects = 0, n_sessions = 0;
+  guint32 key = test_rm_create_primary (f, f->a);
+  g_autoptr (GBytes) blob = test_rm_save (f, f->a, key);
 
+  test_rm_send_handle (f, f->a, TPM2_CC_FlushContext, key);
   for (guint i = 2; i < G_N_ELEMENTS (spaces); i++)
-    spaces[i] = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
+    spaces[i] = resource_manager_open_space (f->rm, TEST_RM_USER, FALSE, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (spaces); i++)
     {
-      while (send_command (f, spaces[i], fake_tpm_put_create_primary (f->command)) == 0)
+      while (test_rm_send (f, spaces[i], fake_tpm_put_create_primary (f->command)) == 0)
         n_objects++;
-      while (send_command (f, spaces[i], fake_tpm_put_start_session (f->command, TRUE)) == 0)
+      while (test_rm_send (f, spaces[i], fake_tpm_put_start_session (f->command, TRUE)) == 0)
         n_sessions++;
     }
   g_assert_cmpuint (n_objects, ==, 60);
   g_assert_cmpuint (n_sessions, ==, 10);
-  create_primary (f, other);
-  start_session (f, other, TRUE);
+  /* the last has room of its own, but its user has none */
+  key = TPM2_PERSISTENT_FIRST;
+  for (guint i = 0; i < N_WAYS; i++)
+    g_assert_cmphex (make_object (f, spaces[3], i, key, blob), ==, 0xb0902);
+  test_rm_create_primary (f, other);
+  test_rm_start_session (f, other, TRUE);
   for (guint i = 2; i < G_N_ELEMENTS (spaces); i++)
     resource_manager_close_space (f->rm, spaces[i]);
   resource_manager_close_space (f->rm, other);
@@ -262,121 +151,125 @@ test_user_quotas (Fixture *f, gconstpointer data)
 
 /* A sequence changes with every use: swapped out and in, it goes on where it was. */
 static void
-test_sequences (Fixture *f, gconstpointer data)
+test_sequences (TestRm *f, gconstpointer data)
 {
   guint32 sequences[10];
 
   for (guint i = 0; i < G_N_ELEMENTS (sequences); i++)
     {
       g_assert_cmphex (
-          send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_HashSequenceStart)), ==,
+          test_rm_send (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_HashSequenceStart)), ==,
           0);
-      sequences[i] = response_handle (f);
+      sequences[i] = test_rm_response_handle (f);
     }
   for (guint round = 0; round < 5; round++)
     for (guint i = 0; i < G_N_ELEMENTS (sequences); i++)
-      g_assert_cmphex (one_handle (f, f->a, TPM2_CC_SequenceUpdate, sequences[i]), ==, 0);
+      g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_SequenceUpdate, sequences[i]), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (sequences); i++)
     {
-      g_assert_cmphex (one_handle (f, f->a, TPM2_CC_SequenceComplete, sequences[i]), ==, 0);
-      g_assert_cmpuint (response_handle (f), ==, 6);
-      g_assert_cmphex (one_handle (f, f->a, TPM2_CC_SequenceUpdate, sequences[i]), ==,
+      g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_SequenceComplete, sequences[i]), ==,
+                       0);
+      g_assert_cmpuint (test_rm_response_handle (f), ==, 6);
+      g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_SequenceUpdate, sequences[i]), ==,
                        TPM2_RC_REFERENCE_H0);
     }
 }
 
 /* The blob of a session is the same for its life, and whoever has it may have the session. */
 static void
-test_session_blob (Fixture *f, gconstpointer data)
+test_session_blob (TestRm *f, gconstpointer data)
 {
-  guint32 session = start_session (f, f->a, TRUE);
-  g_autoptr (GBytes) blob = save (f, f->a, session);
+  guint32 session = test_rm_start_session (f, f->a, TRUE);
+  g_autoptr (GBytes) blob = test_rm_save (f, f->a, session);
   g_autoptr (GBytes) again = NULL;
 
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_PolicyRestart, session), ==, TPM2_RC_REFERENCE_H0);
-  g_assert_cmphex (load (f, f->a, blob), ==, 0);
-  g_assert_cmphex (response_handle (f), ==, session);
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_PolicyRestart, session), ==, 0);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_PolicyRestart, session), ==,
+                   TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_load (f, f->a, blob), ==, 0);
+  g_assert_cmphex (test_rm_response_handle (f), ==, session);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_PolicyRestart, session), ==, 0);
   /* It is loaded now: the blob is no way to take it away. */
-  g_assert_cmphex (load (f, f->b, blob), ==, TPM2_RC_HANDLE | TPM2_RC_P | TPM2_RC_1);
-  again = save (f, f->a, session);
+  g_assert_cmphex (test_rm_load (f, f->b, blob), ==, TPM2_RC_HANDLE | TPM2_RC_P | TPM2_RC_1);
+  again = test_rm_save (f, f->a, session);
   g_assert_true (g_bytes_equal (blob, again));
-  g_assert_cmphex (load (f, f->b, blob), ==, 0);
-  g_assert_cmphex (one_handle (f, f->b, TPM2_CC_PolicyRestart, session), ==, 0);
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_PolicyRestart, session), ==, TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_load (f, f->b, blob), ==, 0);
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_PolicyRestart, session), ==, 0);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_PolicyRestart, session), ==,
+                   TPM2_RC_REFERENCE_H0);
   g_assert_cmpuint (fake_tpm_count (f->tpm, TPM2_CC_ContextSave), ==, 1);
 }
 
 static void
-test_abandoned (Fixture *f, gconstpointer data)
+test_abandoned (TestRm *f, gconstpointer data)
 {
   g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
 
   for (guint i = 0; i < 5; i++)
     {
-      Space *space = resource_manager_open_space (f->rm, USER, FALSE, FALSE);
+      Space *space = resource_manager_open_space (f->rm, TEST_RM_USER, FALSE, FALSE);
 
-      g_ptr_array_add (blobs, save (f, space, start_session (f, space, FALSE)));
-      start_session (f, space, FALSE);
+      g_ptr_array_add (blobs, test_rm_save (f, space, test_rm_start_session (f, space, FALSE)));
+      test_rm_start_session (f, space, FALSE);
       resource_manager_close_space (f->rm, space);
       while (resource_manager_sweep (f->rm))
-        check (f);
+        test_rm_check (f);
     }
   g_assert_cmpuint (fake_tpm_n_active_sessions (f->tpm), ==, 4);
-  g_assert_cmphex (load (f, f->a, g_ptr_array_index (blobs, 0)), !=, 0);
+  g_assert_cmphex (test_rm_load (f, f->a, g_ptr_array_index (blobs, 0)), !=, 0);
   for (guint i = 1; i < 5; i++)
-    g_assert_cmphex (load (f, f->a, g_ptr_array_index (blobs, i)), ==, 0);
+    g_assert_cmphex (test_rm_load (f, f->a, g_ptr_array_index (blobs, i)), ==, 0);
 }
 
 /* More sessions than slots for them; each still there when it is used. */
 static void
-test_session_room (Fixture *f, gconstpointer data)
+test_session_room (TestRm *f, gconstpointer data)
 {
-  guint32 key = create_primary (f, f->a);
+  guint32 key = test_rm_create_primary (f, f->a);
   guint32 sessions[4];
 
   for (guint i = 0; i < G_N_ELEMENTS (sessions); i++)
-    sessions[i] = start_session (f, f->a, i % 2 == 0);
+    sessions[i] = test_rm_start_session (f, f->a, i % 2 == 0);
   for (guint round = 0; round < 10; round++)
     for (guint i = 0; i < G_N_ELEMENTS (sessions); i++)
-      g_assert_cmphex (sign_with (f, f->a, key, sessions[i], TRUE), ==, 0);
-  g_assert_cmphex (sign_with (f, f->a, key, sessions[1], FALSE), ==, 0);
-  g_assert_cmphex (sign_with (f, f->a, key, sessions[1], TRUE), ==, TPM2_RC_REFERENCE_S0);
+      g_assert_cmphex (test_rm_sign_with (f, f->a, key, sessions[i], TRUE), ==, 0);
+  g_assert_cmphex (test_rm_sign_with (f, f->a, key, sessions[1], FALSE), ==, 0);
+  g_assert_cmphex (test_rm_sign_with (f, f->a, key, sessions[1], TRUE), ==, TPM2_RC_REFERENCE_S0);
 }
 
 /* An idle session lets the chip's counter run away from it: nobody notices. */
 static void
-test_gap (Fixture *f, gconstpointer data)
+test_gap (TestRm *f, gconstpointer data)
 {
   guint32 key, sessions[4];
   g_autoptr (GBytes) blob = NULL;
   guint32 idle;
 
-  tear_down (f, NULL);
+  test_rm_tear_down (f, NULL);
   memset (f, 0, sizeof *f);
-  make (f, 3, 3, 20);
-  key = create_primary (f, f->a);
-  idle = start_session (f, f->b, FALSE);
-  blob = save (f, f->b, idle);
+  test_rm_make (f, 3, 3, 20);
+  key = test_rm_create_primary (f, f->a);
+  idle = test_rm_start_session (f, f->b, FALSE);
+  blob = test_rm_save (f, f->b, idle);
   for (guint i = 0; i < G_N_ELEMENTS (sessions); i++)
-    sessions[i] = start_session (f, f->a, FALSE);
+    sessions[i] = test_rm_start_session (f, f->a, FALSE);
   for (guint i = 0; i < 200; i++)
-    g_assert_cmphex (sign_with (f, f->a, key, sessions[i % 4], TRUE), ==, 0);
-  g_assert_cmphex (load (f, f->b, blob), ==, 0);
-  g_assert_cmphex (sign_with (f, f->b, create_primary (f, f->b), idle, TRUE), ==, 0);
+    g_assert_cmphex (test_rm_sign_with (f, f->a, key, sessions[i % 4], TRUE), ==, 0);
+  g_assert_cmphex (test_rm_load (f, f->b, blob), ==, 0);
+  g_assert_cmphex (test_rm_sign_with (f, f->b, test_rm_create_primary (f, f->b), idle, TRUE), ==,
+                   0);
 }
 
 /* A gap that is not of our making is the client's to hear of, once. */
 static void
-test_foreign_gap (Fixture *f, gconstpointer data)
+test_foreign_gap (TestRm *f, gconstpointer data)
 {
   guint8 response[COMMAND_MAX_SIZE];
   SlotsChip chip;
   gsize size;
 
-  tear_down (f, NULL);
+  test_rm_tear_down (f, NULL);
   memset (f, 0, sizeof *f);
-  make (f, 3, 3, 2);
+  test_rm_make (f, 3, 3, 2);
   chip = fake_tpm_get_chip (f->tpm);
   /* behind the resource manager's back */
   size = fake_tpm_put_start_session (f->command, FALSE);
@@ -401,7 +294,7 @@ test_foreign_gap (Fixture *f, gconstpointer data)
 
 /* @expected: handles, ended by 0 */
 static void
-assert_handles (Fixture *f,
+assert_handles (TestRm *f,
                 Space *space,
                 guint32 first,
                 guint32 count,
@@ -411,7 +304,7 @@ assert_handles (Fixture *f,
   guint32 n = 0;
 
   g_assert_cmphex (
-      send_command (f, space, fake_tpm_put_capability (f->command, TPM2_CAP_HANDLES, first, count)),
+      test_rm_send (f, space, fake_tpm_put_capability (f->command, TPM2_CAP_HANDLES, first, count)),
       ==, 0);
   while (expected[n] != 0)
     n++;
@@ -424,116 +317,116 @@ assert_handles (Fixture *f,
 }
 
 static void
-test_capability (Fixture *f, gconstpointer data)
+test_capability (TestRm *f, gconstpointer data)
 {
   const guint32 none[] = { 0 };
   const guint32 all[] = { 0x800000ff, 0x80000100, 0x80000101, 0x80000102, 0x80000103, 0 };
   guint32 loaded[2] = { 0 }, saved[2] = { 0 };
 
   for (guint i = 0; i < 5; i++)
-    create_primary (f, f->a);
+    test_rm_create_primary (f, f->a);
   assert_handles (f, f->a, COMMAND_TRANSIENT_FIRST, 254, FALSE, all);
   assert_handles (f, f->a, COMMAND_TRANSIENT_FIRST, 5, FALSE, all);
   assert_handles (f, f->a, 0x80000101, 10, FALSE, all + 2);
   assert_handles (f, f->b, COMMAND_TRANSIENT_FIRST, 254, FALSE, none);
   assert_handles (f, f->a, COMMAND_TRANSIENT_FIRST, 0, TRUE, none);
-  start_session (f, f->b, FALSE);
-  saved[0] = start_session (f, f->a, TRUE) & 0xffffff;
-  loaded[0] = start_session (f, f->a, TRUE);
-  g_bytes_unref (save (f, f->a, TPM2_POLICY_SESSION_FIRST | saved[0]));
+  test_rm_start_session (f, f->b, FALSE);
+  saved[0] = test_rm_start_session (f, f->a, TRUE) & 0xffffff;
+  loaded[0] = test_rm_start_session (f, f->a, TRUE);
+  g_bytes_unref (test_rm_save (f, f->a, TPM2_POLICY_SESSION_FIRST | saved[0]));
   saved[0] |= TPM2_HMAC_SESSION_FIRST;
   assert_handles (f, f->a, TPM2_LOADED_SESSION_FIRST, 10, FALSE, loaded);
   assert_handles (f, f->a, TPM2_ACTIVE_SESSION_FIRST, 10, FALSE, saved);
-  g_assert_cmphex (send_command (f, f->a,
+  g_assert_cmphex (test_rm_send (f, f->a,
                                  fake_tpm_put_capability (f->command, TPM2_CAP_TPM_PROPERTIES,
                                                           TPM2_PT_CONTEXT_GAP_MAX, 1)),
                    ==, 0);
   g_assert_cmphex (get_be32 (f->response + 23), ==, G_MAXUINT32);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_capability (f->command, 0xa, 0, 1)), ==,
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_capability (f->command, 0xa, 0, 1)), ==,
                    0x1c4);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_GetCapability)),
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_GetCapability)),
                    ==, TPM2_RC_SIZE);
 }
 
 /* A command that needs a slot while it runs gets one; from then on before it asks. */
 static void
-test_temporary_slot (Fixture *f, gconstpointer data)
+test_temporary_slot (TestRm *f, gconstpointer data)
 {
   guint32 keys[3];
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    keys[i] = create_primary (f, f->a);
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_Create, keys[0]), ==, 0);
+    keys[i] = test_rm_create_primary (f, f->a);
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_Create, keys[0]), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    g_assert_cmphex (sign (f, f->a, keys[i]), ==, 0);
+    g_assert_cmphex (test_rm_sign (f, f->a, keys[i]), ==, 0);
 }
 
 static void
-test_idle (Fixture *f, gconstpointer data)
+test_idle (TestRm *f, gconstpointer data)
 {
-  guint32 key = create_primary (f, f->a);
-  guint32 session = start_session (f, f->a, FALSE);
+  guint32 key = test_rm_create_primary (f, f->a);
+  guint32 session = test_rm_start_session (f, f->a, FALSE);
   guint n = 0;
 
   while (resource_manager_idle_step (f->rm))
     {
-      check (f);
+      test_rm_check (f);
       g_assert_cmpuint (++n, <, 10);
     }
   g_assert_false (resource_manager_has_loaded (f->rm));
   g_assert_cmpuint (fake_tpm_n_objects (f->tpm), ==, 0);
   g_assert_cmpuint (fake_tpm_n_loaded_sessions (f->tpm), ==, 0);
-  g_assert_cmphex (sign_with (f, f->a, key, session, TRUE), ==, 0);
+  g_assert_cmphex (test_rm_sign_with (f, f->a, key, session, TRUE), ==, 0);
 }
 
 static void
-test_closed (Fixture *f, gconstpointer data)
+test_closed (TestRm *f, gconstpointer data)
 {
   for (guint i = 0; i < 5; i++)
-    create_primary (f, f->a);
-  start_session (f, f->a, FALSE);
+    test_rm_create_primary (f, f->a);
+  test_rm_start_session (f, f->a, FALSE);
   resource_manager_close_space (f->rm, g_steal_pointer (&f->a));
   while (resource_manager_sweep (f->rm))
-    check (f);
+    test_rm_check (f);
   g_assert_cmpuint (fake_tpm_n_objects (f->tpm), ==, 0);
   g_assert_cmpuint (fake_tpm_n_active_sessions (f->tpm), ==, 0);
 }
 
 /* A reset behind our back: the next command learns of it, and old handles are refused. */
 static void
-test_reset (Fixture *f, gconstpointer data)
+test_reset (TestRm *f, gconstpointer data)
 {
-  guint32 key = create_primary (f, f->a);
-  guint32 session = start_session (f, f->a, FALSE);
+  guint32 key = test_rm_create_primary (f, f->a);
+  guint32 session = test_rm_start_session (f, f->a, FALSE);
 
   fake_tpm_reset (f->tpm);
   f->size = resource_manager_process (
       f->rm, f->a, 0, f->command, fake_tpm_put_sign (f->command, key, session, TRUE), f->response);
   g_assert_cmphex (command_response_get_rc (f->response), ==, TPM2_RC_INITIALIZE);
-  check (f);
+  test_rm_check (f);
   g_assert_true (resource_manager_take_was_reset (f->rm));
   g_assert_false (resource_manager_take_was_reset (f->rm));
-  g_assert_cmphex (sign (f, f->a, key), ==, TPM2_RC_REFERENCE_H0);
-  create_primary (f, f->a);
+  g_assert_cmphex (test_rm_sign (f, f->a, key), ==, TPM2_RC_REFERENCE_H0);
+  test_rm_create_primary (f, f->a);
 }
 
 static void
-test_privileges (Fixture *f, gconstpointer data)
+test_privileges (TestRm *f, gconstpointer data)
 {
   Space *root = resource_manager_open_space (f->rm, 0, TRUE, FALSE);
   guint32 keys[5];
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    keys[i] = create_primary (f, f->a);
+    keys[i] = test_rm_create_primary (f, f->a);
   fake_tpm_reset_counts (f->tpm);
-  g_assert_cmphex (one_handle (f, f->a, TPM2_CC_Clear, TPM2_RH_LOCKOUT), ==, 0xb000c);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_Shutdown)), ==,
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_Clear, TPM2_RH_LOCKOUT), ==, 0xb000c);
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_Shutdown)), ==,
                    0xb000c);
-  g_assert_cmphex (send_command (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_Startup)), ==,
+  g_assert_cmphex (test_rm_send (f, f->a, fake_tpm_put_simple (f->command, TPM2_CC_Startup)), ==,
                    TPM2_RC_INITIALIZE);
   g_assert_cmpuint (fake_tpm_count (f->tpm, 0), ==, 0);
-  g_assert_cmphex (one_handle (f, root, TPM2_CC_Clear, TPM2_RH_LOCKOUT), ==, 0);
-  g_assert_cmphex (sign (f, f->a, keys[4]), ==, TPM2_RC_REFERENCE_H0);
+  g_assert_cmphex (test_rm_send_handle (f, root, TPM2_CC_Clear, TPM2_RH_LOCKOUT), ==, 0);
+  g_assert_cmphex (test_rm_sign (f, f->a, keys[4]), ==, TPM2_RC_REFERENCE_H0);
   resource_manager_close_space (f->rm, root);
 }
 
@@ -545,7 +438,7 @@ typedef struct
 
 /* One step of @who's life: makes, flushes or uses a key. */
 static void
-random_step (Fixture *f, GRand *rand, Space *space, GArray *mine, guint32 *n_made)
+random_step (TestRm *f, GRand *rand, Space *space, GArray *mine, guint32 *n_made)
 {
   gint what = g_rand_int_range (rand, 0, 10);
   guint pick = mine->len > 0 ? (guint)g_rand_int_range (rand, 0, (gint32)mine->len) : 0;
@@ -555,27 +448,27 @@ random_step (Fixture *f, GRand *rand, Space *space, GArray *mine, guint32 *n_mad
     key = g_array_index (mine, MadeKey, pick);
   if (what == 0 && mine->len < 28)
     {
-      key.handle = create_primary (f, space);
+      key.handle = test_rm_create_primary (f, space);
       key.number = ++*n_made;
       g_array_append_val (mine, key);
     }
   else if (what == 1 && mine->len > 0)
     {
-      g_assert_cmphex (one_handle (f, space, TPM2_CC_FlushContext, key.handle), ==, 0);
+      g_assert_cmphex (test_rm_send_handle (f, space, TPM2_CC_FlushContext, key.handle), ==, 0);
       g_array_remove_index_fast (mine, pick);
     }
   else if (what == 2)
     resource_manager_idle_step (f->rm);
   else if (mine->len > 0)
     {
-      g_assert_cmphex (sign (f, space, key.handle), ==, 0);
-      g_assert_cmpuint (response_handle (f), ==, key.number);
+      g_assert_cmphex (test_rm_sign (f, space, key.handle), ==, 0);
+      g_assert_cmpuint (test_rm_response_handle (f), ==, key.number);
     }
 }
 
 /* A long random life of two connections; every command checked, every signature by the right key. */
 static void
-test_random (Fixture *f, gconstpointer data)
+test_random (TestRm *f, gconstpointer data)
 {
   GRand *rand = g_rand_new_with_seed (GPOINTER_TO_UINT (data));
   g_autoptr (GArray) of_a = g_array_new (FALSE, FALSE, sizeof (MadeKey));
@@ -592,38 +485,38 @@ test_random (Fixture *f, gconstpointer data)
 
 /* Things that a client does with two keys, three sessions and a sequence, each answer taken as it comes. */
 static void
-run_flow (Fixture *f, guint32 *keys, guint32 *sessions)
+run_flow (TestRm *f, guint32 *keys, guint32 *sessions)
 {
   for (guint i = 0; i < 5; i++)
-    if (send_command (f, f->a, fake_tpm_put_create_primary (f->command)) == 0)
-      keys[i] = response_handle (f);
+    if (test_rm_send (f, f->a, fake_tpm_put_create_primary (f->command)) == 0)
+      keys[i] = test_rm_response_handle (f);
   for (guint i = 0; i < 4; i++)
-    if (send_command (f, f->a, fake_tpm_put_start_session (f->command, i == 1)) == 0)
-      sessions[i] = response_handle (f);
+    if (test_rm_send (f, f->a, fake_tpm_put_start_session (f->command, i == 1)) == 0)
+      sessions[i] = test_rm_response_handle (f);
   for (guint i = 0; i < 20; i++)
-    sign_with (f, f->a, keys[i % 5], sessions[i % 4], i < 17);
+    test_rm_sign_with (f, f->a, keys[i % 5], sessions[i % 4], i < 17);
   for (guint i = 0; i < 2; i++)
-    if (one_handle (f, f->a, TPM2_CC_ContextSave, i == 0 ? keys[0] : sessions[0]) == 0)
+    if (test_rm_send_handle (f, f->a, TPM2_CC_ContextSave, i == 0 ? keys[0] : sessions[0]) == 0)
       {
         g_autoptr (GBytes) blob =
             g_bytes_new (f->response + COMMAND_HEADER_SIZE, f->size - COMMAND_HEADER_SIZE);
-        load (f, f->b, blob);
+        test_rm_load (f, f->b, blob);
       }
   for (guint i = 0; i < 3; i++)
-    one_handle (f, f->a, TPM2_CC_FlushContext, i == 0 ? sessions[3] : keys[i]);
+    test_rm_send_handle (f, f->a, TPM2_CC_FlushContext, i == 0 ? sessions[3] : keys[i]);
   while (!resource_manager_is_lost (f->rm) && resource_manager_idle_step (f->rm))
-    check (f);
+    test_rm_check (f);
 }
 
 /* The flow once for every command that it sends, which fails; then the chip comes back and things go on. */
 static void
 run_with_fault (guint n, gboolean tcti, gboolean carried_out, TSS2_RC rc, guint *out_n_commands)
 {
-  Fixture f = { 0 };
+  TestRm f = { 0 };
   guint32 keys[5] = { 0 }, sessions[4] = { 0 };
   gboolean was_reset = FALSE;
 
-  make (&f, 3, 3, 50);
+  test_rm_make (&f, 3, 3, 50);
   if (n > 0)
     fake_tpm_fail (f.tpm, n, tcti, carried_out, rc);
   run_flow (&f, keys, sessions);
@@ -634,11 +527,11 @@ run_with_fault (guint n, gboolean tcti, gboolean carried_out, TSS2_RC rc, guint 
     {
       g_assert_cmphex (resource_manager_start (f.rm, &was_reset), ==, 0);
       g_assert_false (was_reset);
-      check (&f);
+      test_rm_check (&f);
     }
-  g_assert_cmphex (sign (&f, f.b, create_primary (&f, f.b)), ==, 0);
+  g_assert_cmphex (test_rm_sign (&f, f.b, test_rm_create_primary (&f, f.b)), ==, 0);
   run_flow (&f, keys, sessions);
-  tear_down (&f, NULL);
+  test_rm_tear_down (&f, NULL);
 }
 
 static void
@@ -664,12 +557,13 @@ int
 main (int argc, char **argv)
 {
 #define ADD(name, func, data)                                                                      \
-  g_test_add ("/resource-manager/" name, Fixture, data, set_up, func, tear_down)
+  g_test_add ("/resource-manager/" name, TestRm, data, test_rm_set_up, func, test_rm_tear_down)
   g_test_init (&argc, &argv, NULL);
   ADD ("no-overhead", test_no_overhead, NULL);
   ADD ("more-than-fit", test_more_than_fit, NULL);
   ADD ("isolated", test_isolated, NULL);
   ADD ("quotas", test_quotas, NULL);
+  ADD ("session-quotas", test_session_quotas, NULL);
   ADD ("user-quotas", test_user_quotas, NULL);
   ADD ("sequences", test_sequences, NULL);
   ADD ("session-blob", test_session_blob, NULL);
