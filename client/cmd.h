@@ -29,6 +29,7 @@ gboolean cmd_token_list (Client *client, const Options *options, GError **error)
 gboolean cmd_token_change_pin (Client *client, const Options *options, GError **error);
 gboolean cmd_token_unblock (Client *client, const Options *options, GError **error);
 gboolean cmd_token_reset_so_pin (Client *client, const Options *options, GError **error);
+gboolean cmd_token_remove (Client *client, const Options *options, GError **error);
 gboolean cmd_key_list (Client *client, const Options *options, GError **error);
 gboolean cmd_key_create (Client *client, const Options *options, GError **error);
 gboolean cmd_key_csr (Client *client, const Options *options, GError **error);

@@ -64,6 +64,10 @@ static const Command commands[] = {
     "For a PIN that is lost; keys stay. Without --new-pin-file the daemon makes one and keeps it." },
   { "token", "reset-so-pin", "TOKEN", 1, 1, "so-pin-file new-pin-file", cmd_token_reset_so_pin,
     "Change the SO PIN", "Needs the old one, given or kept by the daemon." },
+  { "token", "remove", "TOKEN", 1, 1, "plan yes", cmd_token_remove,
+    "Remove a token with all of its keys and PINs for good",
+    "Shows what is lost and asks; needs no PIN. The storage root key goes with the last token that needs it, if "
+    "ggtpmd has made it. A removal that was cut off is completed by the same command." },
   { "key", "list", "", 0, 0, "token", cmd_key_list, "List the key pairs", NULL },
   { "key", "create", "LABEL", 1, 1, "token algorithm id pin-file", cmd_key_create,
     "Make a key pair in the chip", NULL },
@@ -160,6 +164,7 @@ static const OptionRow option_rows[] = {
   { NULL, TEXT ("out", out, "Write to FILE instead of standard output (-)", "FILE") },
   { NULL, TEXT ("path", path, "Write there instead of where the flavour looks for it", "FILE") },
   { NULL, TEXT ("pin-file", pin_file, "Read the user PIN from FILE (-: standard input)", "FILE") },
+  { "token", FLAG ("plan", plan, "Show what would be removed, remove nothing") },
   { NULL, FLAG ("plan", plan, "Show what would be made, make nothing") },
   { NULL, FLAG ("print", print, "Print the file, write nothing") },
   { NULL, TEXT ("region", region, "Value of the file", "NAME") },

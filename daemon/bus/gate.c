@@ -70,6 +70,7 @@ static const Rule rules[] = {
   { "org.ggtpm1.Platform", "AllocatePcrs", GGTPM_ACTION_PCR, FALSE },
   { "org.ggtpm1.Provisioning", "Provision", GGTPM_ACTION_PROVISION, FALSE },
   { "org.ggtpm1.Provisioning", "RenderConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
+  { "org.ggtpm1.Provisioning", "RemoveToken", GGTPM_ACTION_PROVISION, FALSE },
   { "org.ggtpm1.Token", "CreateKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
   { "org.ggtpm1.Token", "ChangePin", GGTPM_ACTION_MANAGE_KEYS, FALSE },
   { "org.ggtpm1.Token", "UnblockPin", GGTPM_ACTION_MANAGE_KEYS, FALSE },

@@ -7,6 +7,7 @@
 #include "bus/options.h"
 #include "bus/render.h"
 #include "bus/reply.h"
+#include "bus/token-removal.h"
 #include "dbus/error.h"
 #include "ggtpm-generated.h"
 #include "provision/steps.h"
@@ -289,6 +290,7 @@ provisioning_object_new (const Context *context)
   g_signal_connect (object->skeleton, "handle-provision", G_CALLBACK (handle_provision), object);
   g_signal_connect (object->skeleton, "handle-render-config", G_CALLBACK (handle_render_config),
                     object);
+  token_removal_connect (object->skeleton, context);
   return object;
 }
 

@@ -36,6 +36,7 @@ static const Member entry_members[] = {
 
 static const Member journal_members[] = {
   { "primary-name", G_STRUCT_OFFSET (Journal, primary_name), FALSE },
+  { "removing", G_STRUCT_OFFSET (Journal, removing), FALSE },
 };
 
 void
@@ -63,6 +64,7 @@ journal_free (Journal *journal)
   if (journal == NULL)
     return;
   g_free (journal->primary_name);
+  g_free (journal->removing);
   g_ptr_array_unref (journal->entries);
   g_free (journal);
 }
@@ -98,6 +100,18 @@ void
 journal_remove (Journal *journal, JournalEntry *entry)
 {
   g_ptr_array_remove (journal->entries, entry);
+}
+
+void
+journal_remove_token (Journal *journal, const char *token)
+{
+  for (guint i = journal->entries->len; i-- > 0;)
+    {
+      JournalEntry *entry = g_ptr_array_index (journal->entries, i);
+
+      if (g_str_equal (entry->token, token))
+        g_ptr_array_remove_index (journal->entries, i);
+    }
 }
 
 void
@@ -207,6 +221,7 @@ read_journal (json_object *root, GError **error)
   g_autoptr (Journal) journal = journal_new ();
   json_object *version;
   json_object *handle;
+  json_object *made;
 
   if (!json_object_is_type (root, json_type_object) ||
       !get_member (root, "version", json_type_int, TRUE, &version, NULL) ||
@@ -216,10 +231,12 @@ read_journal (json_object *root, GError **error)
       return NULL;
     }
   if (!get_member (root, "primary-handle", json_type_int, FALSE, &handle, error) ||
+      !get_member (root, "primary-made", json_type_boolean, FALSE, &made, error) ||
       !read_texts (root, journal_members, G_N_ELEMENTS (journal_members), journal, error) ||
       !read_entries (root, journal, error))
     return NULL;
   journal->primary_handle = handle != NULL ? (guint32)json_object_get_int64 (handle) : 0;
+  journal->primary_made = made != NULL && json_object_get_boolean (made);
   return g_steal_pointer (&journal);
 }
 
@@ -287,6 +304,8 @@ write_journal (const Journal *journal)
   if (journal->primary_handle != 0)
     json_object_object_add (root, "primary-handle",
                             json_object_new_int64 (journal->primary_handle));
+  if (journal->primary_made)
+    json_object_object_add (root, "primary-made", json_object_new_boolean (TRUE));
   write_texts (root, journal_members, G_N_ELEMENTS (journal_members), journal);
   json_object_object_add (root, "entries", entries);
   for (guint i = 0; i < journal->entries->len; i++)

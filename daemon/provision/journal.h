@@ -32,6 +32,8 @@ typedef struct
 {
   guint32 primary_handle; /* 0: none made; where the SRK is or was to be made persistent */
   char *primary_name;     /* its name, hexadecimal */
+  gboolean primary_made;  /* it was not there before: it may go with the last token that needs it */
+  char *removing;         /* token whose removal was begun and not finished; NULL: none */
   GPtrArray *entries;     /* of JournalEntry */
 } Journal;
 
@@ -51,6 +53,8 @@ JournalEntry *journal_find (const Journal *journal, const char *token, const cha
 /* The entry of @token and @key, made if there is none; borrowed. */
 JournalEntry *journal_ensure (Journal *journal, const char *token, const char *key);
 void journal_remove (Journal *journal, JournalEntry *entry);
+/* All entries of @token. */
+void journal_remove_token (Journal *journal, const char *token);
 /* The other entries of @entry's token. */
 void journal_remove_others (Journal *journal, const JournalEntry *entry);
 

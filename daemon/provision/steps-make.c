@@ -24,6 +24,9 @@ prepare_entry (Steps *self, GError **error)
   JournalEntry *entry = journal_ensure (self->journal, self->plan->token, self->plan->key);
 
   self->entry = entry;
+  /* What was being removed is wanted again. */
+  if (g_strcmp0 (self->journal->removing, self->plan->token) == 0)
+    g_clear_pointer (&self->journal->removing, g_free);
   /* Without the token there is nothing of what else was once asked for in it. */
   if (self->token == NULL)
     journal_remove_others (self->journal, entry);
@@ -73,14 +76,24 @@ steps_finish_journal (Steps *self, GError **error)
 
 /* A PrimaryIntentFunc: what is about to become persistent is in the journal before it does. */
 static gboolean
-announce_primary (TPM2_HANDLE handle, const TPM2B_NAME *name, gpointer user_data, GError **error)
+announce_primary (TPM2_HANDLE handle,
+                  const TPM2B_NAME *name,
+                  gboolean is_new,
+                  gpointer user_data,
+                  GError **error)
 {
   Steps *self = user_data;
+  Journal *journal = self->journal;
   g_autoptr (GBytes) bytes = g_bytes_new (name->name, name->size);
+  g_autofree char *hex = protocol_encode_bytes (bytes);
+  gboolean is_known =
+      journal->primary_handle == handle && g_strcmp0 (journal->primary_name, hex) == 0;
 
-  self->journal->primary_handle = handle;
-  g_free (self->journal->primary_name);
-  self->journal->primary_name = protocol_encode_bytes (bytes);
+  /* One that a run before this made is still ours. */
+  journal->primary_made = is_new || (is_known && journal->primary_made);
+  journal->primary_handle = handle;
+  g_free (journal->primary_name);
+  journal->primary_name = g_steal_pointer (&hex);
   return save_journal (self, error);
 }
 
@@ -92,6 +105,8 @@ provide_primary (Steps *self, StoreChange *change, HelperClient *helper, GError 
   g_autoptr (GBytes) blob = NULL;
   gboolean created = FALSE;
 
+  if (!store_change_drop_stale_primaries (change, self->tpm, error))
+    return FALSE;
   if (store_change_has_primary (change))
     return steps_check_chip (self, TRUE, error);
   return steps_begin (self, "making the storage root key", 0.1, error) &&

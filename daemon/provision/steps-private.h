@@ -30,6 +30,7 @@ typedef struct
   JournalEntry *entry; /* the plan's, in @journal; NULL: none yet */
   gboolean announced;  /* @entry is on disk as it is */
   gboolean was_ready;  /* @entry was, when the run began */
+  gboolean restored;   /* a storage key that was evicted is back */
 
   TokenInfo *token;     /* what is there; NULL: no such token */
   TokenKey *key;        /* in @token; NULL: no such key */
@@ -42,7 +43,8 @@ typedef struct
 gboolean steps_begin (Steps *self, const char *step, double progress, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
-/* A store of another chip, or of this one before it was cleared, is told also where nothing else is to be done. */
+/* A store of another chip, or of this one before it was cleared, is told also where nothing else is to be done. A
+ * storage key that was evicted is made again where the chip can. */
 gboolean
 steps_check_chip (Steps *self, gboolean will_login, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

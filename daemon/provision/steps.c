@@ -152,9 +152,18 @@ gboolean
 steps_check_chip (Steps *self, gboolean will_login, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
+  gboolean fits = store_check_chip (self->store, self->tpm, &local_error);
 
-  if (store_check_chip (self->store, self->tpm, &local_error) ||
-      (!will_login && g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_LOCKED_OUT)))
+  if (!self->plan->dry_run && g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_STORE))
+    {
+      if (!store_restore_primaries (self->store, self->tpm, error))
+        return FALSE;
+      g_clear_error (&local_error);
+      g_message ("the storage root key was evicted; it was made again");
+      self->restored = TRUE;
+      fits = store_check_chip (self->store, self->tpm, &local_error);
+    }
+  if (fits || (!will_login && g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_LOCKED_OUT)))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local_error));
   return FALSE;
@@ -245,7 +254,7 @@ compare_and_make (Steps *self, gboolean *out_changed, GError **error)
   if (!self->entry->ready)
     /* Cut off between the commit and the journal. */
     return steps_finish_journal (self, error);
-  *out_changed = FALSE;
+  *out_changed = self->restored;
   return TRUE;
 }
 
@@ -333,6 +342,8 @@ steps_get_state (const Config *config)
       g_debug ("the state of provisioning is unknown: %s", error->message);
       return "unknown";
     }
+  if (journal->removing != NULL)
+    return "partial";
   if (journal->entries->len == 0)
     return "none";
   for (guint i = 0; i < journal->entries->len; i++)

@@ -7,6 +7,7 @@
 #include "tpm/rc.h"
 
 #include <string.h>
+#include <tss2/tss2_mu.h>
 
 #define N_HANDLES (PRIMARY_LAST_HANDLE - PRIMARY_FIRST_HANDLE + 1)
 
@@ -31,7 +32,7 @@ static const TPM2B_PUBLIC template = {
 };
 
 static TpmHandle *
-make_transient (Tpm *tpm, GError **error)
+make_transient (Tpm *tpm, const TPM2B_PUBLIC *public_area, GError **error)
 {
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
@@ -42,9 +43,9 @@ make_transient (Tpm *tpm, GError **error)
 
   if (esys == NULL)
     return NULL;
-  rc =
-      Esys_CreatePrimary (esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                          &sensitive, &template, &outside_info, &pcrs, &tr, NULL, NULL, NULL, NULL);
+  rc = Esys_CreatePrimary (esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                           &sensitive, public_area, &outside_info, &pcrs, &tr, NULL, NULL, NULL,
+                           NULL);
   if (rc_check (rc, "making the storage key", error))
     return tpm_handle_new (tpm, tr, TRUE);
   if (rc_get_base (rc) == TPM2_RC_BAD_AUTH)
@@ -172,7 +173,7 @@ primary_ensure (Tpm *tpm,
                 gboolean *out_created,
                 GError **error)
 {
-  g_autoptr (TpmHandle) transient = make_transient (tpm, error);
+  g_autoptr (TpmHandle) transient = make_transient (tpm, &template, error);
   g_autoptr (TPM2B_NAME) name = transient != NULL ? get_name (transient, error) : NULL;
   g_autoptr (TpmHandle) primary = NULL;
   TPM2_HANDLE handle = 0, free_handle = 0;
@@ -195,7 +196,7 @@ primary_ensure (Tpm *tpm,
       handle = free_handle;
       created = TRUE;
     }
-  if (intent != NULL && !intent (handle, name, user_data, error))
+  if (intent != NULL && !intent (handle, name, created, user_data, error))
     return FALSE;
   if (created)
     primary = make_persistent (tpm, transient, handle, error);
@@ -205,5 +206,121 @@ primary_ensure (Tpm *tpm,
   *out_handle = handle;
   *out_blob = blob;
   *out_created = created;
+  return TRUE;
+}
+
+/* ---- what is in the store ---- */
+
+/* Big-endian: the handle, the name (TPM2B_NAME). */
+gboolean
+primary_parse_blob (GBytes *blob, TPM2_HANDLE *out_handle, TPM2B_NAME *out_name)
+{
+  gsize len;
+  const guint8 *data = g_bytes_get_data (blob, &len);
+  gsize offset = 0;
+  TPM2_HANDLE handle;
+  TPM2B_NAME name = { 0 };
+
+  if (Tss2_MU_UINT32_Unmarshal (data, len, &offset, &handle) != TSS2_RC_SUCCESS ||
+      Tss2_MU_TPM2B_NAME_Unmarshal (data, len, &offset, &name) != TSS2_RC_SUCCESS)
+    return FALSE;
+  *out_handle = handle;
+  *out_name = name;
+  return TRUE;
+}
+
+/* Behind the name: the kind of resource (ESYS: 1 is a key) and its public area. What CreatePrimary fills in is taken
+ * out. */
+static gboolean
+parse_template (GBytes *blob, TPM2B_PUBLIC *out_template)
+{
+  gsize len;
+  const guint8 *data = g_bytes_get_data (blob, &len);
+  gsize offset = 0;
+  TPM2_HANDLE handle;
+  TPM2B_NAME name = { 0 };
+  TPM2B_PUBLIC public_area = { 0 };
+  UINT32 kind;
+
+  if (Tss2_MU_UINT32_Unmarshal (data, len, &offset, &handle) != TSS2_RC_SUCCESS ||
+      Tss2_MU_TPM2B_NAME_Unmarshal (data, len, &offset, &name) != TSS2_RC_SUCCESS ||
+      Tss2_MU_UINT32_Unmarshal (data, len, &offset, &kind) != TSS2_RC_SUCCESS || kind != 1 ||
+      Tss2_MU_TPM2B_PUBLIC_Unmarshal (data, len, &offset, &public_area) != TSS2_RC_SUCCESS)
+    return FALSE;
+  public_area.size = 0;
+  memset (&public_area.publicArea.unique, 0, sizeof public_area.publicArea.unique);
+  *out_template = public_area;
+  return TRUE;
+}
+
+static gboolean
+has_name (TpmHandle *object, const void *name, gsize len, gboolean *out_same, GError **error)
+{
+  g_autoptr (TPM2B_NAME) its_name = get_name (object, error);
+
+  if (its_name == NULL)
+    return FALSE;
+  *out_same = its_name->size == len && memcmp (its_name->name, name, len) == 0;
+  return TRUE;
+}
+
+gboolean
+primary_restore (Tpm *tpm, GBytes *blob, gboolean *out_restored, GError **error)
+{
+  TPM2B_PUBLIC its_template;
+  TPM2B_NAME name;
+  TPM2_HANDLE handle;
+  g_autoptr (TpmHandle) transient = NULL;
+  g_autoptr (TpmHandle) primary = NULL;
+  gboolean is_same = FALSE;
+
+  if (!primary_parse_blob (blob, &handle, &name) || !parse_template (blob, &its_template))
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_STORE,
+                           "the entry of the storage key in the token store is damaged");
+      return FALSE;
+    }
+  transient = make_transient (tpm, &its_template, error);
+  if (transient == NULL || !has_name (transient, name.name, name.size, &is_same, error))
+    return FALSE;
+  if (is_same && (primary = make_persistent (tpm, transient, handle, error)) == NULL)
+    return FALSE;
+  *out_restored = is_same;
+  return TRUE;
+}
+
+/* ---- taking it away ---- */
+
+gboolean
+primary_evict (Tpm *tpm, TPM2_HANDLE handle, GBytes *name, gboolean *out_evicted, GError **error)
+{
+  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
+  g_autoptr (TpmHandle) primary = NULL;
+  ESYS_TR tr = ESYS_TR_NONE, none = ESYS_TR_NONE;
+  gboolean is_same = FALSE;
+  gsize len = 0;
+  const void *data = g_bytes_get_data (name, &len);
+  TSS2_RC rc;
+
+  if (esys == NULL)
+    return FALSE;
+  rc = Esys_TR_FromTPMPublic (esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr);
+  *out_evicted = FALSE;
+  if (rc_get_base (rc) == TPM2_RC_HANDLE)
+    return TRUE;
+  if (!rc_check (rc, "reading the storage key", error))
+    return FALSE;
+  primary = tpm_handle_new (tpm, tr, FALSE);
+  if (!has_name (primary, data, len, &is_same, error))
+    return FALSE;
+  if (!is_same)
+    return TRUE;
+  rc = Esys_EvictControl (esys, ESYS_TR_RH_OWNER, primary->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                          ESYS_TR_NONE, 0, &none);
+  if (!rc_check (rc, "evicting the storage key", error))
+    return FALSE;
+  /* ESYS has closed it. */
+  primary->tr = ESYS_TR_NONE;
+  *out_evicted = TRUE;
   return TRUE;
 }

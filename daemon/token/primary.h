@@ -20,11 +20,13 @@ G_BEGIN_DECLS
  * @out_handle: where it is
  * @out_blob: Esys_TR_Serialize()'s, for store_change_add_primary()
  * @out_created: whether it was made now
- * @intent: called with the handle and the name, before EvictControl where that is needed, to write the journal; FALSE
- *   ends it (may be NULL)
+ * @intent: called with the handle, the name, and whether it is to be made now, before EvictControl where that is
+ *   needed,
+ *   to write the journal; FALSE ends it (may be NULL)
  */
 typedef gboolean (*PrimaryIntentFunc) (TPM2_HANDLE handle,
                                        const TPM2B_NAME *name,
+                                       gboolean is_new,
                                        gpointer user_data,
                                        GError **error);
 
@@ -35,5 +37,29 @@ gboolean primary_ensure (Tpm *tpm,
                          GBytes **out_blob,
                          gboolean *out_created,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Handle and name out of Esys_TR_Serialize()'s form; FALSE where it is something else. */
+gboolean primary_parse_blob (GBytes *blob, TPM2_HANDLE *out_handle, TPM2B_NAME *out_name);
+
+/*
+ * Takes the persistent object of that name at @handle away; nothing where there is none or another one. At most three
+ * TPM commands.
+ * @out_evicted: whether it was there
+ */
+gboolean primary_evict (Tpm *tpm,
+                        TPM2_HANDLE handle,
+                        GBytes *name,
+                        gboolean *out_evicted,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * Makes a primary that somebody has evicted again, at its handle, from the template that its public area tells: as long
+ * as the seed of the owner hierarchy is the same, it is the same key.
+ * @blob: Esys_TR_Serialize()'s, as the token store has it
+ * @out_restored: FALSE: another key came out, and was thrown away: the chip was cleared or is another one
+ * Errors: GGTPM_ERROR_STORE: @blob is damaged.
+ */
+gboolean primary_restore (Tpm *tpm, GBytes *blob, gboolean *out_restored, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -5,6 +5,7 @@
 
 #include "common/atomic-file.h"
 #include "dbus/error.h"
+#include "token/primary.h"
 #include "token/store-database.h"
 
 #include <errno.h>
@@ -125,6 +126,59 @@ store_change_has_primary (StoreChange *self)
   if (database != NULL)
     primaries = store_database_list_primaries (database, FALSE, NULL);
   return primaries != NULL && primaries->len > 0;
+}
+
+/* The blobs of @primaries that have that name. */
+static GPtrArray *
+find_primaries (GPtrArray *primaries, GBytes *name)
+{
+  GPtrArray *found = g_ptr_array_new ();
+
+  for (guint i = 0; i < primaries->len; i++)
+    {
+      TPM2_HANDLE handle;
+      TPM2B_NAME its_name;
+
+      if (primary_parse_blob (primaries->pdata[i], &handle, &its_name) &&
+          its_name.size == g_bytes_get_size (name) &&
+          memcmp (its_name.name, g_bytes_get_data (name, NULL), its_name.size) == 0)
+        g_ptr_array_add (found, primaries->pdata[i]);
+    }
+  return found;
+}
+
+static gboolean
+remove_primary (sqlite3 *database, GBytes *name, gboolean *out_used, GError **error)
+{
+  g_autoptr (GPtrArray) used = store_database_list_primaries (database, TRUE, error);
+  g_autoptr (GPtrArray) all =
+      used != NULL ? store_database_list_primaries (database, FALSE, error) : NULL;
+  g_autoptr (GPtrArray) users = NULL;
+  g_autoptr (GPtrArray) entries = NULL;
+
+  if (all == NULL)
+    return FALSE;
+  users = find_primaries (used, name);
+  entries = find_primaries (all, name);
+  for (guint i = 0; i < entries->len; i++)
+    if (!store_database_remove_primary (database, entries->pdata[i], error))
+      return FALSE;
+  *out_used = users->len > 0;
+  return TRUE;
+}
+
+gboolean
+store_change_remove_token (StoreChange *self,
+                           const char *token,
+                           GBytes *primary_name,
+                           gboolean *out_primary_used,
+                           GError **error)
+{
+  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+
+  *out_primary_used = FALSE;
+  return database != NULL && store_database_remove_token (database, token, error) &&
+         (primary_name == NULL || remove_primary (database, primary_name, out_primary_used, error));
 }
 
 gboolean

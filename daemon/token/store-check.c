@@ -4,6 +4,7 @@
 #include "store-private.h"
 
 #include "dbus/error.h"
+#include "token/primary.h"
 #include "token/store-database.h"
 #include "tpm/rc.h"
 
@@ -93,40 +94,26 @@ store_describe_tries (Tpm *tpm)
 
 /* ---- the primary ---- */
 
-/* Esys_TR_Serialize()'s form begins with the handle and the name (TPM2B_NAME), big-endian. */
 static gboolean
-parse_blob (GBytes *blob, TPM2_HANDLE *out_handle, TPM2B_NAME *out_name)
-{
-  gsize len;
-  const guint8 *data = g_bytes_get_data (blob, &len);
-  gsize name_len;
-
-  if (len < 6)
-    return FALSE;
-  name_len = (gsize)data[4] << 8 | data[5];
-  if (name_len > sizeof out_name->name || len < 6 + name_len)
-    return FALSE;
-  *out_handle =
-      (TPM2_HANDLE)data[0] << 24 | (TPM2_HANDLE)data[1] << 16 | (TPM2_HANDLE)data[2] << 8 | data[3];
-  out_name->size = (UINT16)name_len;
-  memcpy (out_name->name, data + 6, name_len);
-  return TRUE;
-}
-
-static gboolean
-set_stale (Store *self, TPM2_HANDLE handle, const char *what, GError **error)
+set_stale (TPM2_HANDLE handle, const char *what, GError **error)
 {
   g_set_error (
       error, GGTPM_ERROR, GGTPM_ERROR_STORE,
       "the token store does not fit this TPM: %s at 0x%08x. The TPM was cleared, or it is "
-      "another one, or its storage key was replaced. The keys in %s cannot be used without "
-      "that storage key: bring it back, or move the directory away and provision again",
-      what, handle, self->dir);
+      "another one, or its storage key was replaced or evicted. Its keys cannot be used without "
+      "that storage key: `ggtpmctl provision` makes an evicted one again; otherwise bring it back, or "
+      "remove the tokens (`ggtpmctl token remove`) and provision again",
+      what, handle);
   return FALSE;
 }
 
+/* @out_gone: there is no object at its handle; what is wrong otherwise is the error */
 static gboolean
-check_primary (Store *self, Tpm *tpm, GBytes *blob, GError **error)
+look_at_primary (Tpm *tpm,
+                 GBytes *blob,
+                 TPM2_HANDLE *out_handle,
+                 gboolean *out_gone,
+                 GError **error)
 {
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   g_autoptr (TPM2B_NAME) found = NULL;
@@ -138,11 +125,13 @@ check_primary (Store *self, Tpm *tpm, GBytes *blob, GError **error)
 
   if (esys == NULL)
     return FALSE;
-  if (!parse_blob (blob, &handle, &name))
-    return set_stale (self, handle, "the entry of its storage key is damaged", error);
+  if (!primary_parse_blob (blob, &handle, &name))
+    return set_stale (handle, "the entry of its storage key is damaged", error);
   rc = Esys_TR_FromTPMPublic (esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr);
-  if (rc_get_base (rc) == TPM2_RC_HANDLE)
-    return set_stale (self, handle, "there is no storage key", error);
+  *out_handle = handle;
+  *out_gone = rc_get_base (rc) == TPM2_RC_HANDLE;
+  if (*out_gone)
+    return TRUE;
   if (!rc_check (rc, "reading the storage key", error))
     return FALSE;
   primary = tpm_handle_new (tpm, tr, FALSE);
@@ -150,7 +139,7 @@ check_primary (Store *self, Tpm *tpm, GBytes *blob, GError **error)
     return FALSE;
   if (found->size == name.size && memcmp (found->name, name.name, name.size) == 0)
     return TRUE;
-  return set_stale (self, handle, "another storage key is", error);
+  return set_stale (handle, "another storage key is", error);
 }
 
 static GPtrArray *
@@ -161,15 +150,72 @@ read_primaries (Store *self, GError **error)
   return database != NULL ? store_database_list_primaries (database, TRUE, error) : NULL;
 }
 
-gboolean
-store_check_chip (Store *self, Tpm *tpm, GError **error)
+static gboolean
+check_primaries (Store *self, Tpm *tpm, gboolean restore, GError **error)
 {
   g_autoptr (GPtrArray) primaries = read_primaries (self, error);
 
   if (primaries == NULL)
     return FALSE;
   for (guint i = 0; i < primaries->len; i++)
-    if (!check_primary (self, tpm, primaries->pdata[i], error))
-      return FALSE;
-  return check_lockout (tpm, error);
+    {
+      TPM2_HANDLE handle = 0;
+      gboolean is_gone = FALSE;
+      gboolean is_restored = FALSE;
+
+      if (!look_at_primary (tpm, primaries->pdata[i], &handle, &is_gone, error) ||
+          (is_gone && restore && !primary_restore (tpm, primaries->pdata[i], &is_restored, error)))
+        return FALSE;
+      if (is_gone && !is_restored)
+        return set_stale (handle,
+                          restore ? "there is no storage key, nor does this TPM make the same one"
+                                  : "there is no storage key",
+                          error);
+    }
+  return TRUE;
+}
+
+gboolean
+store_check_chip (Store *self, Tpm *tpm, GError **error)
+{
+  return check_primaries (self, tpm, FALSE, error) && check_lockout (tpm, error);
+}
+
+gboolean
+store_restore_primaries (Store *self, Tpm *tpm, GError **error)
+{
+  return check_primaries (self, tpm, TRUE, error);
+}
+
+gboolean
+store_change_drop_stale_primaries (StoreChange *change, Tpm *tpm, GError **error)
+{
+  g_autofree char *path =
+      g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
+  g_autoptr (sqlite3) database = NULL;
+  g_autoptr (GPtrArray) primaries = NULL;
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    return TRUE;
+  database = store_database_open (path, error);
+  primaries = database != NULL ? store_database_list_primaries (database, FALSE, error) : NULL;
+  if (primaries == NULL)
+    return FALSE;
+  for (guint i = 0; i < primaries->len; i++)
+    {
+      g_autoptr (GError) local_error = NULL;
+      TPM2_HANDLE handle = 0;
+      gboolean is_gone = FALSE;
+
+      if (look_at_primary (tpm, primaries->pdata[i], &handle, &is_gone, &local_error) && !is_gone)
+        continue;
+      if (local_error != NULL && !g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_STORE))
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return FALSE;
+        }
+      if (!store_database_remove_primary (database, primaries->pdata[i], error))
+        return FALSE;
+    }
+  return TRUE;
 }

@@ -175,6 +175,18 @@ store_database_list_primaries (sqlite3 *database, gboolean used, GError **error)
   return NULL;
 }
 
+/* @sql: with one text to bind */
+static gboolean
+change (sqlite3 *database, const char *sql, const char *text, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement = prepare (database, sql, "cannot change", error);
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_text (statement, 1, text, -1, SQLITE_STATIC);
+  return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
+}
+
 gboolean
 store_database_add_primary (sqlite3 *database, GBytes *esys_blob, GError **error)
 {
@@ -185,17 +197,38 @@ store_database_add_primary (sqlite3 *database, GBytes *esys_blob, GError **error
                                              "  ? !!str \"esys-tr\"\n  : !!str \"%s\",\n"
                                              "}\n...\n",
                                              hex);
-  g_autoptr (sqlite3_stmt) statement =
-      prepare (database, "INSERT INTO pobjects (hierarchy, config, objauth) VALUES ('o', ?, '')",
-               "cannot change", error);
 
-  if (statement == NULL)
-    return FALSE;
-  sqlite3_bind_text (statement, 1, config, -1, SQLITE_STATIC);
-  return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
+  return change (database, "INSERT INTO pobjects (hierarchy, config, objauth) VALUES ('o', ?, '')",
+                 config, error);
+}
+
+gboolean
+store_database_remove_primary (sqlite3 *database, GBytes *esys_blob, GError **error)
+{
+  g_autofree char *hex = protocol_encode_bytes (esys_blob);
+
+  return change (database,
+                 "DELETE FROM pobjects WHERE instr(lower(config), ?) > 0 AND id NOT IN "
+                 "(SELECT pid FROM tokens WHERE pid IS NOT NULL)",
+                 hex, error);
 }
 
 /* ---- tokens ---- */
+
+gboolean
+store_database_remove_token (sqlite3 *database, const char *token, GError **error)
+{
+  static const char *const tables[] = {
+    "DELETE FROM tobjects WHERE tokid IN (SELECT id FROM tokens WHERE label = ?)",
+    "DELETE FROM sealobjects WHERE tokid IN (SELECT id FROM tokens WHERE label = ?)",
+    "DELETE FROM tokens WHERE label = ?",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (tables); i++)
+    if (!change (database, tables[i], token, error))
+      return FALSE;
+  return TRUE;
+}
 
 char **
 store_database_list_tokens (sqlite3 *database, GError **error)

@@ -58,6 +58,16 @@ gboolean store_database_add_primary (sqlite3 *database,
                                      GBytes *esys_blob,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Nothing where a token uses it. */
+gboolean store_database_remove_primary (sqlite3 *database,
+                                        GBytes *esys_blob,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Everything of that token, but not its primary. */
+gboolean store_database_remove_token (sqlite3 *database,
+                                      const char *token,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Errors: also where there is no such token. */
 gboolean store_database_set_pss_sigs_good (sqlite3 *database,
                                            const char *token,

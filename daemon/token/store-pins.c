@@ -60,6 +60,32 @@ store_save_pin (Store *self, const char *token, StorePin kind, const Secret *pin
   return write_pin (self, path, kind, pin, error);
 }
 
+gboolean
+store_has_pins (Store *self, const char *token)
+{
+  for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
+    {
+      g_autofree char *path = store_get_pin_path (self, token, kind);
+
+      if (g_file_test (path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+gboolean
+store_remove_pins (Store *self, const char *token, GError **error)
+{
+  for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
+    {
+      g_autofree char *path = store_get_pin_path (self, token, kind);
+
+      if (g_unlink (path) < 0 && errno != ENOENT)
+        return store_set_errno ("cannot remove", path, error);
+    }
+  return atomic_file_sync_dir (self->pins, error) || store_convert_error (error);
+}
+
 /* ---- changing a PIN ---- */
 
 gboolean

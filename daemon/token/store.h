@@ -50,6 +50,9 @@ char *store_get_stamp (Store *store);
  * GGTPM_ERROR_LOCKED_OUT when the chip is in lockout: no login may be tried.
  */
 gboolean store_check_chip (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Makes primaries that are not at their handles any more again, if this chip can: the same seed makes the same key. Errors:
+ * as store_check_chip()'s where it cannot. */
+gboolean store_restore_primaries (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* For the text of an error after a wrong PIN: `2 of 32 tries used`. One TPM command. Free with g_free(). */
 char *store_describe_tries (Tpm *tpm);
 
@@ -70,6 +73,12 @@ gboolean store_save_pin (Store *store,
                          StorePin kind,
                          const Secret *pin,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether the token has a PIN file. */
+gboolean store_has_pins (Store *store, const char *token);
+/* Both PIN files of a token; those that are not there are fine. */
+gboolean
+store_remove_pins (Store *store, const char *token, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
  * A new PIN and the store never disagree, whatever is cut where: store_stage_pin() puts it beside the old one, under a
@@ -96,8 +105,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StoreChange, store_change_free)
 
 /* The staging directory, for a HelperClient. */
 const char *store_change_get_dir (StoreChange *change);
+/* Removes what no token uses and what does not fit the chip: C_InitToken would take it for the new token. */
+gboolean store_change_drop_stale_primaries (StoreChange *change,
+                                            Tpm *tpm,
+                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether a primary is known. */
 gboolean store_change_has_primary (StoreChange *change);
+/* By SQLite, without a login: everything of that token, and the entry of the primary of that name (NULL: of none) where no
+ * other token uses it.
+ * @out_primary_used: whether one does */
+gboolean store_change_remove_token (StoreChange *change,
+                                    const char *token,
+                                    GBytes *primary_name,
+                                    gboolean *out_primary_used,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Adds the pobjects row of a persistent primary; @esys_blob: Esys_TR_Serialize()'s. After helper_jobs_open() and before
  * helper_jobs_init_token() of the same helper: C_InitToken looks there for it. */
 gboolean store_change_add_primary (StoreChange *change,

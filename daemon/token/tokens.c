@@ -310,6 +310,27 @@ writer_new (Tokens *self, GError **error)
 }
 
 gboolean
+tokens_remove (Tokens *self,
+               const char *token,
+               GBytes *primary_name,
+               gboolean *out_primary_used,
+               GError **error)
+{
+  g_autoptr (StoreChange) change = NULL;
+
+  *out_primary_used = FALSE;
+  if (!store_exists (self->store))
+    return TRUE;
+  change = store_change_new (self->store, error);
+  if (change == NULL ||
+      !store_change_remove_token (change, token, primary_name, out_primary_used, error) ||
+      !store_change_commit (change, error))
+    return FALSE;
+  tokens_drop_signer (self);
+  return TRUE;
+}
+
+gboolean
 writer_commit (Writer *writer, Tokens *self, GError **error)
 {
   g_autoptr (json_object) listing =

@@ -175,6 +175,17 @@ gboolean tokens_change_pin (Tokens *tokens,
                             const Secret *new_pin,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * Removes the token from the store, without a login, and its PIN files stay. A token that is not there is fine: what is
+ * told of the primary is true of the store as it is.
+ * @primary_name: of the primary that may go with its last token; NULL: none
+ * @out_primary_used: whether a token of the store uses it
+ */
+gboolean tokens_remove (Tokens *tokens,
+                        const char *token,
+                        GBytes *primary_name,
+                        gboolean *out_primary_used,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether it can be a PIN: UTF-8 without control characters. */
 gboolean tokens_check_pin (const Secret *pin, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -256,6 +256,30 @@ class Provisioning(cli.Case):
         self.ok('key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'user pin')
         self.fails(4, 'AuthFailed', 'key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'so pin', once=True)
 
+    def test_token_remove(self):
+        self.fails(3, 'NotFound', 'token', 'remove', 'greengrass', '--yes')
+        self.ok('provision')
+        text = self.ok('token', 'remove', 'greengrass', '--plan')
+        self.assertIn("Would be removed:\n  the token 'greengrass'\n", text)
+        self.assertIn("the key pair 'greenkey'", text)
+        planned = self.json('token', 'remove', 'greengrass', '--plan')
+        self.assertEqual((planned['token'], planned['removed']), ('greengrass', False))
+        # nobody to ask
+        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'token', 'remove', 'greengrass', '--no-ask-password'))
+        for answer, code in (('greengras\n', 1), ('\x04', 1), ('greengrass\n', 0)):
+            self.assertEqual(len(self.json('token', 'list')['tokens']), 1)
+            terminal = self.terminal('token', 'remove', 'greengrass')
+            terminal.wait_for("Type 'greengrass' to go on: ")
+            self.assertIn("the key pair 'greenkey'", terminal.output)
+            terminal.write(answer)
+            self.assertEqual(terminal.wait(), code, terminal.output)
+        self.assertEqual(self.json('token', 'list'), {'tokens': []})
+        self.assertEqual(os.listdir(self.daemon.state_dir + '/pins'), [])
+        self.ok('provision')
+        removed = self.json('token', 'remove', 'greengrass', '--yes')
+        self.assertEqual(removed, planned | {'removed': True})
+        self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+
     def test_no_wait(self):
         job = self.ok('provision', '--no-wait').strip()
         self.assertRegex(job, r'\A/org/ggtpm1/job/\d+\Z')

@@ -89,8 +89,8 @@ class Tables(unittest.TestCase):
                          ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
                           'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token change-pin', 'token unblock',
-                          'token reset-so-pin', 'key list', 'key create', 'key csr', 'key self-sign', 'key rotate',
-                          'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify', 'key decrypt',
+                          'token reset-so-pin', 'token remove', 'key list', 'key create', 'key csr', 'key self-sign',
+                          'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify', 'key decrypt',
                           'key delete', 'config write'])
 
     def test_man_has_every_command_and_no_other(self):

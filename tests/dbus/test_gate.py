@@ -110,6 +110,8 @@ class GateCase(unittest.TestCase):
             ('org.ggtpm1.Key', 'Verify'): (self.key, '(ayaya{sv})', b'text', b'no signature', {}),
             ('org.ggtpm1.Provisioning', 'Provision'): (bus.ROOT, *empty),
             ('org.ggtpm1.Provisioning', 'RenderConfig'): (bus.ROOT, '(sa{sv})', 'lite', {}),
+            ('org.ggtpm1.Provisioning', 'RemoveToken'): (bus.ROOT, '(sa{sv})', 'greengrass',
+                                                         {'dry-run': bus.GLib.Variant('b', True)}),
             ('org.ggtpm1.Token', 'ChangePin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'ChangeSoPin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'UnblockPin'): (self.token, *empty),

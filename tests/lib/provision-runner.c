@@ -7,11 +7,14 @@
  * `changed: 0|1`, `uri: URI` and the CSR, or `error: NICK: TEXT` (exit code 1).
  *
  *   provision-runner CONFIG [--token T] [--key K] [--algorithm A] [--subject S] [--complete]
- *                    [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP]
+ *                    [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP] [--remove] [--dry-run]
+ *
+ * With --remove: the token T is removed; prints `lost: TEXT` for each thing.
  */
 #include "broker/broker.h"
 #include "broker/socket-frontend.h"
 #include "dbus/error.h"
+#include "provision/removal.h"
 #include "provision/steps.h"
 #include "tpm/worker.h"
 
@@ -30,6 +33,7 @@ typedef struct
   Plan *plan;
   GCancellable *cancellable;
   char *cancel_at;
+  gboolean remove;
   gboolean begun;
   int exit_code;
 } Runner;
@@ -107,6 +111,31 @@ provision_done (GObject *source, GAsyncResult *async_result, gpointer user_data)
   g_main_loop_quit (runner->loop);
 }
 
+static gpointer
+op_remove (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error)
+{
+  Runner *runner = args;
+
+  return removal_run (runner->tokens, tpm, runner->config, runner->plan->token,
+                      runner->plan->dry_run, cancellable, error);
+}
+
+static void
+remove_done (GObject *source, GAsyncResult *async_result, gpointer user_data)
+{
+  Runner *runner = user_data;
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) lost = worker_run_finish (async_result, &error);
+
+  for (gsize i = 0; lost != NULL && lost[i] != NULL; i++)
+    printf ("lost: %s\n", lost[i]);
+  if (lost != NULL)
+    runner->exit_code = 0;
+  else
+    print_error (error);
+  g_main_loop_quit (runner->loop);
+}
+
 static void
 on_broker_state (BrokerState state,
                  BrokerFault fault,
@@ -119,6 +148,12 @@ on_broker_state (BrokerState state,
   if (state != BROKER_STATE_READY || runner->begun)
     return;
   runner->begun = TRUE;
+  if (runner->remove)
+    {
+      worker_run_async (runner->lane, op_remove, runner, NULL, (GDestroyNotify)g_strfreev,
+                        runner->cancellable, remove_done, runner);
+      return;
+    }
   worker_run_async (runner->lane, op_provision, runner, NULL, (GDestroyNotify)steps_result_free,
                     runner->cancellable, provision_done, runner);
 }
@@ -191,6 +226,8 @@ parse_options (Runner *runner, int *argc, char ***argv, GError **error)
     { "complete", 0, 0, G_OPTION_ARG_NONE, &complete, NULL, NULL },
     { "pin-fd", 0, 0, G_OPTION_ARG_INT, &pin_fd, NULL, NULL },
     { "so-pin-fd", 0, 0, G_OPTION_ARG_INT, &so_pin_fd, NULL, NULL },
+    { "remove", 0, 0, G_OPTION_ARG_NONE, &runner->remove, NULL, NULL },
+    { "dry-run", 0, 0, G_OPTION_ARG_NONE, &plan->dry_run, NULL, NULL },
     { "cancel-at", 0, 0, G_OPTION_ARG_STRING, &runner->cancel_at, NULL, NULL },
     { NULL },
   };

@@ -8,10 +8,7 @@ GGTPM_TEST_EVERY_CUT=1 kills at every system call that changes a file, not only 
 """
 
 import ctypes
-import hashlib
-import json
 import os
-import re
 import shutil
 import signal
 import stat
@@ -22,10 +19,10 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lib"))
 import swtpm  # pylint: disable=wrong-import-position
+from provision_device import (  # pylint: disable=wrong-import-position
+    FILE_CALLS, HELPER, Device, can_trace, count_calls, strace, take_arguments)
 
-RUNNER, HELPER, TCTI_MODULE, PKCS11_MODULE = (os.path.abspath(path) for path in sys.argv[1:5])
 EVERY_CUT = os.environ.get("GGTPM_TEST_EVERY_CUT") == "1"
-RUN_TIMEOUT_S = 120
 
 # TPM2_CC_*: whatever makes, loads, changes or uses something
 CHANGING = {
@@ -33,135 +30,9 @@ CHANGING = {
     0x137: "NV_Write", 0x139: "DictionaryAttackLockReset", 0x152: "Import", 0x153: "Create", 0x157: "Load",
     0x15D: "Sign", 0x15E: "Unseal", 0x176: "StartAuthSession", 0x191: "CreateLoaded",
 }
-CC_GET_CAPABILITY = 0x17A
 CC_CLEAR = 0x126
-CAP_HANDLES = 1
 TRANSIENT = 0x80000000
 PERSISTENT = 0x81000000
-
-# What changes a file, by the daemon or by SQLite in the helper
-FILE_CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "rmdir", "mkdir",
-              "fchmod", "chmod", "ftruncate")
-
-
-class Result:
-    def __init__(self, returncode, output):
-        self.returncode = returncode
-        self.output = output
-        self.steps = re.findall(r"^step: (.*)$", output, re.M)
-        changed = re.search(r"^changed: ([01])$", output, re.M)
-        self.changed = None if changed is None else changed.group(1) == "1"
-        uri = re.search(r"^uri: (.*)$", output, re.M)
-        self.uri = uri and uri.group(1)
-        csr = re.search(r"-----BEGIN CERTIFICATE REQUEST-----.*-----END CERTIFICATE REQUEST-----\n", output, re.S)
-        self.csr = csr and csr.group(0)
-        self.listing = re.findall(r"^(?:token|key): .*$", output, re.M)
-        error = re.search(r"^error: (\S+): (.*)$", output, re.M)
-        self.error = error and error.group(1)
-        self.message = error and error.group(2)
-
-
-class Device:
-    """A TPM and the directories of a daemon."""
-
-    def __init__(self):
-        self.tpm = swtpm.Swtpm()
-        self.state = os.path.join(self.tpm.dir, "state")
-        self.runtime = os.path.join(self.tpm.dir, "run")
-        self.config = os.path.join(self.tpm.dir, "ggtpmd.conf")
-        os.mkdir(self.state)
-        os.mkdir(self.runtime)
-        self.write_config(HELPER)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.tpm.stop()
-
-    def write_config(self, helper):
-        # No eviction by the clock: commands are counted here, and a slow machine is to count the same.
-        with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"[Daemon]\nMode=replace\nTcti={self.tpm.tcti}\nStateDirectory={self.state}\n"
-                       f"RuntimeDirectory={self.runtime}\n[Broker]\nTabrmdName=\nIdleEvictMs=600000\n"
-                       f"[Token]\nHelper={helper}\nTctiModule={TCTI_MODULE}\nPkcs11Module={PKCS11_MODULE}\n")
-
-    def start(self, *args, before=(), pass_fds=()):
-        environment = dict(os.environ)
-        if before:
-            # in a build with sanitizers: leaks cannot be looked for under strace
-            environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        return subprocess.Popen([*before, RUNNER, self.config, *args], stdin=subprocess.DEVNULL, env=environment,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds, text=True)
-
-    def run(self, *args, **kwargs):
-        with self.start(*args, **kwargs) as process:
-            try:
-                output, _ = process.communicate(timeout=RUN_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-            return Result(process.returncode, output)
-
-    def run_with_pins(self, pin, so_pin, *args):
-        fds = []
-        options = []
-        for name, value in (("--pin-fd", pin), ("--so-pin-fd", so_pin)):
-            fd = os.memfd_create("pin")
-            os.write(fd, value.encode())
-            os.lseek(fd, 0, os.SEEK_SET)
-            fds.append(fd)
-            options += [name, str(fd)]
-        try:
-            return self.run(*options, *args, pass_fds=fds)
-        finally:
-            for fd in fds:
-                os.close(fd)
-
-    def path(self, *names):
-        return os.path.join(self.state, *names)
-
-    def read(self, *names):
-        with open(self.path(*names), encoding="utf-8") as file:
-            return file.read()
-
-    def journal(self):
-        return json.loads(self.read("provision.json"))
-
-    def snapshot(self):
-        """Everything below the state directory: content, mode, inode, time."""
-        found = {}
-        for directory, names, files in os.walk(self.state):
-            for name in names + files:
-                path = os.path.join(directory, name)
-                status = os.lstat(path)
-                content = b""
-                if stat.S_ISREG(status.st_mode):
-                    with open(path, "rb") as file:
-                        content = file.read()
-                found[os.path.relpath(path, self.state)] = (
-                    status.st_mode, status.st_ino, hashlib.sha256(content).hexdigest(),
-                    0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns)
-        return found
-
-    def files(self):
-        return sorted(name for name, entry in self.snapshot().items() if stat.S_ISREG(entry[0]))
-
-    def handles(self, first):
-        code, body = self.tpm.command(CC_GET_CAPABILITY, struct.pack(">III", CAP_HANDLES, first, 64))
-        assert code == 0, hex(code)
-        count = struct.unpack(">I", body[5:9])[0]
-        return list(struct.unpack(f">{count}I", body[9:9 + 4 * count]))
-
-    def pkcs11(self, *args, check=True):
-        environment = {"PATH": os.environ["PATH"], "TPM2_PKCS11_STORE": self.path("pkcs11"),
-                       "TPM2_PKCS11_TCTI": self.tpm.tcti, "TPM2_PKCS11_LOG_LEVEL": "0", "TSS2_LOG": "all+none",
-                       "HOME": self.tpm.dir}
-        done = subprocess.run(["p11tool", "--provider", PKCS11_MODULE, *args], env=environment, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if check and done.returncode != 0:
-            raise AssertionError(f"p11tool {args}: {done.returncode}\n{done.stdout}")
-        return done.stdout
 
 
 class Case(unittest.TestCase):
@@ -475,15 +346,8 @@ class Cuts(Case):
     """kill -9 of the daemon or of its helper at the system calls that change a file."""
 
     def setUp(self):
-        if shutil.which("strace") is None:
-            self.skipTest("no strace")
-        probe = subprocess.run(["strace", "-o", os.devnull, "true"], check=False, stderr=subprocess.DEVNULL)
-        if probe.returncode != 0:
-            self.skipTest("strace may not trace here")
-
-    @staticmethod
-    def strace(device, *args):
-        return ["strace", "-f", "-qq", "-o", os.path.join(device.tpm.dir, "trace"), *args]
+        if not can_trace():
+            self.skipTest("no strace, or it may not trace here")
 
     def count(self, of_helper):
         """How often a thread of the process makes each call, in a run that nobody disturbs."""
@@ -491,19 +355,15 @@ class Cuts(Case):
             trace = ["-e", "trace=" + ",".join(FILE_CALLS)]
             result = self.run_traced(device, of_helper, trace)
             self.assert_ok(result)
-            counts = {}
-            with open(os.path.join(device.tpm.dir, "trace"), encoding="utf-8", errors="replace") as file:
-                for thread, call in re.findall(r"^(\d+) +(\w+)\(", file.read(), re.M):
-                    counts[(thread, call)] = counts.get((thread, call), 0) + 1
-            return {call: max([n for (_, c), n in counts.items() if c == call], default=0) for call in FILE_CALLS}
+            return count_calls(device)
 
     def run_traced(self, device, of_helper, trace):
         if not of_helper:
             # -b: not its children
-            return device.run(before=self.strace(device, "-b", "execve", *trace))
+            return device.run(before=strace(device, "-b", "execve", *trace))
         wrapper = os.path.join(device.tpm.dir, "helper")
         with open(wrapper, "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\nexec " + " ".join(self.strace(device, *trace)) + f" {HELPER} \"$@\"\n")
+            file.write("#!/bin/sh\nexec " + " ".join(strace(device, *trace)) + f" {HELPER} \"$@\"\n")
         os.chmod(wrapper, 0o755)
         device.write_config(wrapper)
         result = device.run()
@@ -538,5 +398,5 @@ if __name__ == "__main__":
     if shutil.which("p11tool") is None:
         print("no p11tool")
         sys.exit(77)
-    del sys.argv[1:5]
+    take_arguments()
     unittest.main(verbosity=2)

@@ -315,7 +315,11 @@ test_other_chip (TestToken *fixture, gconstpointer algorithm)
 }
 
 static gboolean
-refuse_intent (TPM2_HANDLE handle, const TPM2B_NAME *name, gpointer user_data, GError **error)
+refuse_intent (TPM2_HANDLE handle,
+               const TPM2B_NAME *name,
+               gboolean is_new,
+               gpointer user_data,
+               GError **error)
 {
   *(TPM2_HANDLE *)user_data = handle;
   g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "no journal");
