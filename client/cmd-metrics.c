@@ -47,19 +47,17 @@ begin (Metrics *metrics, const char *name, const char *help)
                           name, help, name);
 }
 
-/* Names and values of labels, up to a NULL. */
-static void G_GNUC_NULL_TERMINATED
-add (Metrics *metrics, guint64 value, ...)
+/* @text: the value as Prometheus has it; @value: for JSON; names and values of labels, up to a NULL. */
+static void
+add_sample (Metrics *metrics, const char *text, GVariant *value, va_list arguments)
 {
   GVariantBuilder labels = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   GVariantBuilder sample = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   g_autofree char *full = g_strconcat (PREFIX, metrics->name, NULL);
   const char *name = NULL;
   char separator = '{';
-  va_list arguments;
 
   g_string_append (metrics->text, full);
-  va_start (arguments, value);
   while ((name = va_arg (arguments, const char *)) != NULL)
     {
       const char *label = va_arg (arguments, const char *);
@@ -71,14 +69,35 @@ add (Metrics *metrics, guint64 value, ...)
       output_add (&labels, name, "s", valid);
       separator = ',';
     }
-  va_end (arguments);
-  g_string_append_printf (metrics->text, "%s %" G_GUINT64_FORMAT "\n", separator == ',' ? "}" : "",
-                          value);
+  g_string_append_printf (metrics->text, "%s %s\n", separator == ',' ? "}" : "", text);
 
   output_add (&sample, "name", "s", full);
   g_variant_builder_add (&sample, "{sv}", "labels", g_variant_builder_end (&labels));
-  output_add (&sample, "value", "t", value);
+  g_variant_builder_add (&sample, "{sv}", "value", value);
   g_variant_builder_add_value (&metrics->samples, g_variant_builder_end (&sample));
+}
+
+static void G_GNUC_NULL_TERMINATED
+add (Metrics *metrics, guint64 value, ...)
+{
+  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT, value);
+  va_list arguments;
+
+  va_start (arguments, value);
+  add_sample (metrics, text, g_variant_new_uint64 (value), arguments);
+  va_end (arguments);
+}
+
+/* Seconds, as is the custom there. */
+static void G_GNUC_NULL_TERMINATED
+add_time (Metrics *metrics, guint32 us, ...)
+{
+  g_autofree char *text = g_strdup_printf ("%u.%06u", us / 1000000, us % 1000000);
+  va_list arguments;
+
+  va_start (arguments, us);
+  add_sample (metrics, text, g_variant_new_double (us / 1e6), arguments);
+  va_end (arguments);
 }
 
 static void
@@ -145,6 +164,32 @@ add_issues (Metrics *metrics, GVariant *issues)
 }
 
 static void
+add_latencies (Metrics *metrics, GVariant *now, GVariant *baseline)
+{
+  GVariantIter iter;
+  const char *command;
+  guint32 median, high, longest;
+
+  if (now == NULL || baseline == NULL)
+    return;
+  begin (
+      metrics, "command_latency_seconds",
+      "What the TPM takes for a command: quantiles of the last few hundred, and the longest (1).");
+  g_variant_iter_init (&iter, now);
+  while (g_variant_iter_next (&iter, "{&s(uuu)}", &command, &median, &high, &longest))
+    {
+      add_time (metrics, median, "command", command, "quantile", "0.5", NULL);
+      add_time (metrics, high, "command", command, "quantile", "0.95", NULL);
+      add_time (metrics, longest, "command", command, "quantile", "1", NULL);
+    }
+  begin (metrics, "command_latency_baseline_seconds",
+         "The median when the TPM was first well known.");
+  g_variant_iter_init (&iter, baseline);
+  while (g_variant_iter_next (&iter, "{&su}", &command, &median))
+    add_time (metrics, median, "command", command, NULL);
+}
+
+static void
 add_health (Metrics *metrics, GgtpmHealth *health)
 {
   static const char *const states[] = { "unknown", "ok", "degraded", "failed", NULL };
@@ -168,6 +213,8 @@ add_health (Metrics *metrics, GgtpmHealth *health)
               ggtpm_health_get_last_shutdown_orderly (health));
   add_single (metrics, "self_test_result", "TPM code of the self-test; 0: passed.",
               ggtpm_health_get_self_test_result (health));
+  add_latencies (metrics, ggtpm_health_get_latency_us (health),
+                 ggtpm_health_get_latency_baseline_us (health));
 }
 
 static void

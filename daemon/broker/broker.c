@@ -5,6 +5,7 @@
 
 #include "chip.h"
 #include "clients.h"
+#include "command.h"
 #include "directory.h"
 #include "loop.h"
 #include "resource-manager.h"
@@ -65,6 +66,7 @@ struct _Broker
   gpointer user_data;
   GThread *thread;
   Directory *directory;
+  Latency *latency;
   int wake_fd;
 
   /* Main thread: who waits for quiet */
@@ -267,7 +269,15 @@ chip_func (gpointer data,
            guint8 *response,
            gsize *out_size)
 {
-  return chip_transact (((Broker *)data)->chip, command, size, locality, response, out_size);
+  Broker *broker = data;
+  gint64 start = g_get_monotonic_time ();
+  TSS2_RC rc = chip_transact (broker->chip, command, size, locality, response, out_size);
+
+  if (rc == TSS2_RC_SUCCESS && *out_size >= COMMAND_HEADER_SIZE &&
+      get_be32 (response + COMMAND_CODE_OFFSET) == TPM2_RC_SUCCESS)
+    latency_add (broker->latency, get_be32 (command + COMMAND_CODE_OFFSET),
+                 g_get_monotonic_time () - start);
+  return rc;
 }
 
 /* Another resource manager is below. */
@@ -500,6 +510,7 @@ broker_new (const Config *config, BrokerStateFunc func, gpointer user_data)
   broker->user_data = user_data;
   broker->directory = directory_new (config->max_connections, config->max_connections_per_uid,
                                      (config->open_commands & CONFIG_OPEN_LOCALITY) != 0);
+  broker->latency = latency_new ();
   broker->messages = g_async_queue_new_full (message_free);
   broker->reports = g_async_queue_new_full (report_free);
   broker->report_source = g_source_new (&report_funcs, sizeof (GSource));
@@ -534,7 +545,14 @@ broker_free (Broker *broker)
   close (broker->wake_fd);
   loop_free (broker->loop);
   directory_free (broker->directory);
+  latency_free (broker->latency);
   g_free (broker);
+}
+
+Latency *
+broker_get_latency (Broker *broker)
+{
+  return broker->latency;
 }
 
 void

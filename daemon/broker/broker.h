@@ -5,6 +5,7 @@
 
 #include "broker-types.h"
 #include "common/config.h"
+#include "common/latency.h"
 
 #include <gio/gio.h>
 
@@ -33,6 +34,9 @@ Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_da
  * Waits for that: the last thing that main() does. */
 void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
+
+/* How long the chip takes for each TPM_CC that it carries out. The broker's; any thread. */
+Latency *broker_get_latency (Broker *broker);
 
 /* Until this call only the daemon's own and the token helper's commands are served: health resets the lockout counter
  * before any client's authorisation. Clients that have connected wait. A reset of the chip (@tpm_was_reset of a

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
  * ten bytes, handles, an authorisation area if the tag says so, parameters. Nothing here touches the chip.
  */
 #define COMMAND_HEADER_SIZE 10
+#define COMMAND_CODE_OFFSET 6    /* of TPM_CC and TPM_RC in the header */
 #define COMMAND_MAX_SIZE    8192 /* tpm2-abrmd's limit; longer than any command of any TPM */
 #define COMMAND_MAX_HANDLES 3
 #define COMMAND_MAX_AUTHS   3

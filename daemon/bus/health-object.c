@@ -238,6 +238,35 @@ show_foresight (GgtpmHealth *skeleton, const HealthFacts *facts)
 }
 
 static void
+add_latency (GVariantBuilder *now, GVariantBuilder *baseline, const HealthLatency *latency)
+{
+  g_autofree char *code = g_strdup_printf ("0x%x", latency->figures.kind);
+  const char *known = names_get_command (latency->figures.kind);
+  const char *name = known != NULL ? known : code;
+
+  g_variant_builder_add (now, "{s(uuu)}", name, latency->figures.p50_us, latency->figures.p95_us,
+                         latency->figures.max_us);
+  if (latency->baseline_us != 0)
+    g_variant_builder_add (baseline, "{su}", name, latency->baseline_us);
+}
+
+/* Properties of which no change is told. */
+static void
+on_checked (Monitor *monitor, gpointer user_data)
+{
+  HealthObject *object = user_data;
+  GArray *latencies = monitor_get_facts (monitor)->latencies;
+  GVariantBuilder now = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{s(uuu)}"));
+  GVariantBuilder baseline = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{su}"));
+
+  ggtpm_health_set_last_check (object->skeleton, (guint64)monitor_get_last_check (monitor));
+  for (guint i = 0; latencies != NULL && i < latencies->len; i++)
+    add_latency (&now, &baseline, &g_array_index (latencies, HealthLatency, i));
+  ggtpm_health_set_latency_us (object->skeleton, g_variant_builder_end (&now));
+  ggtpm_health_set_latency_baseline_us (object->skeleton, g_variant_builder_end (&baseline));
+}
+
+static void
 show (HealthObject *object)
 {
   GgtpmHealth *skeleton = object->skeleton;
@@ -247,7 +276,6 @@ show (HealthObject *object)
   ggtpm_health_set_state (skeleton, health_state_to_string (monitor_get_state (object->monitor)));
   ggtpm_health_set_issues (skeleton, make_issues (monitor_get_issues (object->monitor)));
   ggtpm_health_set_advisories (skeleton, make_advisories (facts));
-  ggtpm_health_set_last_check (skeleton, (guint64)monitor_get_last_check (object->monitor));
   show_variable (skeleton, &facts->variable);
   ggtpm_health_set_last_shutdown_orderly (skeleton, facts->last_shutdown_orderly);
   ggtpm_health_set_self_test_result (skeleton, facts->test_result);
@@ -466,6 +494,8 @@ health_object_new (const Context *context, Monitor *monitor)
   object->signals = g_ptr_array_new_with_free_func (signal_free);
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_HEALTH_SKELETON);
   show (object);
+  on_checked (monitor, object);
+  g_signal_connect (monitor, "checked", G_CALLBACK (on_checked), object);
   g_signal_connect_swapped (monitor, "changed", G_CALLBACK (show), object);
   g_signal_connect (monitor, "state-changed", G_CALLBACK (on_state_changed), object);
   g_signal_connect (monitor, "issue-raised", G_CALLBACK (on_issue_raised), object);

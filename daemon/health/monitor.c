@@ -39,6 +39,7 @@ struct _Monitor
 
   const Config *config;
   Worker *worker;
+  Latency *latency;
   GCancellable *cancellable;
 
   HealthDevice broker_device;
@@ -66,6 +67,7 @@ G_DEFINE_TYPE (Monitor, monitor, G_TYPE_OBJECT)
 
 enum
 {
+  SIGNAL_CHECKED,
   SIGNAL_CHANGED,
   SIGNAL_ISSUE_RAISED,
   SIGNAL_ISSUE_CLEARED,
@@ -246,6 +248,8 @@ take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
       facts->power = reading->power;
       facts->went_back = reading->went_back;
     }
+  g_clear_pointer (&facts->latencies, g_array_unref);
+  facts->latencies = reading->latencies != NULL ? g_array_ref (reading->latencies) : NULL;
   facts->have_test_result = TRUE;
   facts->test_result = reading->test_result;
   if (reading->test_result != TPM2_RC_TESTING)
@@ -347,6 +351,8 @@ take_reading (Monitor *monitor, const Request *request, const Reading *reading, 
       else
         take_failure (monitor, error);
       update (monitor, &before);
+      if (reading != NULL)
+        g_signal_emit (monitor, signals[SIGNAL_CHECKED], 0);
     }
   if (reading != NULL && reading->was_reset)
     g_signal_emit (monitor, signals[SIGNAL_LOCKOUT_RESET], 0, reading->counter_before);
@@ -406,6 +412,9 @@ start_reading (Monitor *monitor)
   args->want_run = !monitor->facts.have_run;
   args->record = monitor->facts.lockout;
   args->power = monitor->facts.power;
+  args->latency = monitor->latency;
+  if (monitor->facts.have_fixed)
+    args->fixed = monitor->facts.fixed;
   args->state_dir = g_strdup (monitor->config->state_dir);
   args->now = now_s ();
   weak = g_new0 (GWeakRef, 1);
@@ -554,7 +563,7 @@ monitor_get_last_check (Monitor *monitor)
 }
 
 Monitor *
-monitor_new (const Config *config, Worker *worker)
+monitor_new (const Config *config, Worker *worker, Latency *latency)
 {
   static const char *const advisories[] = { GGTPM_SYSCONFDIR "/advisories.conf",
                                             GGTPM_DATADIR "/advisories.conf", NULL };
@@ -563,6 +572,7 @@ monitor_new (const Config *config, Worker *worker)
 
   monitor->config = config;
   monitor->worker = worker;
+  monitor->latency = latency;
   monitor->facts.advisories = advisories_load (advisories);
   if (!lockout_record_load (config->state_dir, &monitor->facts.lockout, &error))
     g_warning ("what is known of refused lockout resets cannot be read: %s", error->message);
@@ -594,6 +604,7 @@ monitor_finalize (GObject *object)
   g_clear_pointer (&monitor->next.waiters, g_ptr_array_unref);
   g_clear_pointer (&monitor->issues, g_ptr_array_unref);
   g_clear_pointer (&monitor->facts.advisories, g_ptr_array_unref);
+  g_clear_pointer (&monitor->facts.latencies, g_array_unref);
   g_clear_pointer (&monitor->facts.device_reason, g_free);
   G_OBJECT_CLASS (monitor_parent_class)->finalize (object);
 }
@@ -603,6 +614,8 @@ monitor_class_init (MonitorClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = monitor_finalize;
 
+  signals[SIGNAL_CHECKED] = g_signal_new ("checked", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                          NULL, G_TYPE_NONE, 0);
   signals[SIGNAL_CHANGED] = g_signal_new ("changed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                           NULL, G_TYPE_NONE, 0);
   signals[SIGNAL_ISSUE_RAISED] = g_signal_new ("issue-raised", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0,

@@ -19,6 +19,7 @@ reading_free (Reading *reading)
   if (reading == NULL)
     return;
   g_clear_error (&reading->reset_error);
+  g_clear_pointer (&reading->latencies, g_array_unref);
   g_free (reading);
 }
 
@@ -85,6 +86,27 @@ take_run (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
   return TRUE;
 }
 
+/* A baseline that cannot be kept is taken anew after the next start. */
+static GArray *
+list_latencies (const ReadingArgs *args, const FixedProperties *fixed)
+{
+  g_autofree char *chip = g_strdup_printf ("%08x-%08x%08x", fixed->manufacturer_id,
+                                           fixed->firmware_1, fixed->firmware_2);
+  g_autoptr (GArray) figures = latency_list (args->latency);
+  GArray *latencies = g_array_sized_new (FALSE, TRUE, sizeof (HealthLatency), figures->len);
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < figures->len; i++)
+    {
+      const HealthLatency latency = { .figures = g_array_index (figures, LatencyFigures, i) };
+
+      g_array_append_val (latencies, latency);
+    }
+  if (fixed->manufacturer_id != 0 && !baseline_apply (args->state_dir, chip, latencies, &error))
+    g_warning ("what the chip's commands took at first is not known: %s", error->message);
+  return latencies;
+}
+
 gpointer
 reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -115,6 +137,9 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
       g_clear_error (&reading->reset_error);
       (void)!rc_check (TPM2_RC_FAILURE, "resetting the lockout counter", &reading->reset_error);
     }
+  if (ok && args->latency != NULL)
+    reading->latencies =
+        list_latencies (args, reading->have_fixed ? &reading->fixed : &args->fixed);
   if (ok)
     return g_steal_pointer (&reading);
   g_propagate_error (error, g_steal_pointer (&local_error));

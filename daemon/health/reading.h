@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "baseline.h"
 #include "lockout.h"
 #include "power.h"
 #include "tpm/worker.h"
@@ -18,6 +19,8 @@ typedef struct
   gboolean want_run; /* which run of the chip this is; after a reset always */
   LockoutRecord record;
   PowerRecord power;
+  FixedProperties fixed; /* as known before; zero: not known */
+  Latency *latency;      /* the broker's, which outlives the operation; NULL: not measured */
   char *state_dir;
   gint64 now; /* seconds since the epoch */
 } ReadingArgs;
@@ -32,6 +35,7 @@ typedef struct
   gboolean have_run;
   gboolean went_back; /* the reset counter */
   PowerRecord power;
+  GArray *latencies; /* of HealthLatency */
 
   LockoutRecord record;
   gboolean reset_sent;

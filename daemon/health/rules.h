@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 
 #include "advisories.h"
+#include "baseline.h"
 #include "lockout.h"
 #include "power.h"
 #include "tpm/properties.h"
@@ -51,6 +52,7 @@ typedef struct
   gboolean went_back;    /* the chip's reset counter, against what was recorded */
   LockoutRecord lockout; /* what the chip has refused us */
   GPtrArray *advisories; /* of Advisory; NULL: none */
+  GArray *latencies;     /* of HealthLatency, ordered by TPM_CC; NULL: none */
 } HealthFacts;
 
 typedef struct

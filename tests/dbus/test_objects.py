@@ -355,6 +355,24 @@ class Provisioned(Case):
         device = self.caller.get_all(bus.DEVICE, 'org.ggtpm1.Device')
         self.assertEqual((device['Family'], device['Manufacturer']), ('2.0', 'IBM'))
 
+        def check_again():
+            self.caller.call(bus.DEVICE, 'org.ggtpm1.Health', 'Check', '(a{sv})', {})
+            return self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LastCheck') > before
+        bus.wait_for(check_again, 'a check that finds nothing new is told, too', 10)
+
+    def test_latency(self):
+        for _ in range(100):
+            self.caller.call(bus.DEVICE, 'org.ggtpm1.Device', 'GetRandom', '(u)', 8)
+        self.caller.call(bus.DEVICE, 'org.ggtpm1.Health', 'Check', '(a{sv})', {})
+        health = self.caller.get_all(bus.DEVICE, 'org.ggtpm1.Health')
+        median, high, longest = health['LatencyUs']['TPM2_GetRandom']
+        self.assertTrue(0 < median <= high <= longest < 60e6, (median, high, longest))
+        # a hundred make it well known, and kept
+        self.assertLessEqual(health['LatencyBaselineUs']['TPM2_GetRandom'], longest)
+        with open(self.daemon.state_dir + '/latency', encoding='ascii') as file:
+            self.assertIn(f"0x17b={health['LatencyBaselineUs']['TPM2_GetRandom']}\n", file.read())
+        self.assertNotIn('TPM2_Startup', health['LatencyBaselineUs'])
+
     def test_two_jobs(self):
         jobs = [self.caller.call(self.token, TOKEN, 'CreateKey', '(ssa{sv})', f'job{i}', 'ecc-p256', {})
                 for i in range(2)]

@@ -180,7 +180,7 @@ test_table (void)
   fixture.proxy = test_proxy_new (fixture.swtpm);
   fixture.config.state_dir = (char *)test_swtpm_get_dir (fixture.swtpm);
   fixture.worker = worker_new (test_proxy_connect, fixture.proxy, 1, 4);
-  fixture.monitor = monitor_new (&fixture.config, fixture.worker);
+  fixture.monitor = monitor_new (&fixture.config, fixture.worker, NULL);
   monitor_set_device (fixture.monitor, HEALTH_DEVICE_OK, "", TRUE, on_ready, &fixture);
   while (!fixture.done)
     g_main_context_iteration (NULL, TRUE);

@@ -68,7 +68,7 @@ static void
 start_monitor (Fixture *fixture)
 {
   fixture->worker = worker_new (test_proxy_connect, fixture->proxy, 1, 4);
-  fixture->monitor = monitor_new (&fixture->config, fixture->worker);
+  fixture->monitor = monitor_new (&fixture->config, fixture->worker, NULL);
   g_signal_connect (fixture->monitor, "changed", G_CALLBACK (on_changed), fixture);
   g_signal_connect (fixture->monitor, "state-changed", G_CALLBACK (on_state_changed), fixture);
   g_signal_connect (fixture->monitor, "issue-raised", G_CALLBACK (on_issue_raised), fixture);
