@@ -16,9 +16,9 @@ G_BEGIN_DECLS
  * Monitor: knows the chip and how it is. Polls through @worker; owns the last snapshot; tells whoever connects to its
  * signals. Main thread only.
  *
- * Signals: "checked" () after the chip was read; "changed" () after a poll or fault changed any value; "issue-cleared" (const char *id) and "issue-raised"
- * (HealthIssue *issue) for each issue that is gone or new, also when it is of another severity than it was;
- * "state-changed" (HealthState old, HealthState new); "lockout-reset" (guint before).
+ * Signals: "checked" () after the chip was read; "changed" () after a poll or fault changed any value; "issue-cleared"
+ * (const char *id) and "issue-raised" (HealthIssue *issue) for each issue that is gone or new, also when it is of
+ * another severity than it was; "state-changed" (HealthState old, HealthState new); "lockout-reset" (guint before).
  */
 #define TYPE_MONITOR (monitor_get_type ())
 G_DECLARE_FINAL_TYPE (Monitor, monitor, , MONITOR, GObject)
