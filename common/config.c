@@ -56,6 +56,7 @@ static const struct
   { "Provision", "File", VALUE_STRING, G_STRUCT_OFFSET (Config, provision_conf), 0, 0 },
   { "Health", "PollIntervalSec", VALUE_UINT, G_STRUCT_OFFSET (Config, poll_interval_s), 0, 86400 },
   { "Health", "ResetLockout", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, reset_lockout), 0, 0 },
+  { "Health", "SendShutdown", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, send_shutdown), 0, 0 },
 };
 
 static const struct
@@ -123,6 +124,7 @@ config_new (void)
   config->chip_timeout_s = 300;
   config->poll_interval_s = 60;
   config->reset_lockout = TRUE;
+  config->send_shutdown = TRUE;
   return config;
 }
 

@@ -64,6 +64,8 @@ typedef struct
   guint poll_interval_s; /* [Health] PollIntervalSec=; 0: no polling; default 60 */
   gboolean
       reset_lockout; /* [Health] ResetLockout=; the healing of docs/security.md; default true */
+  gboolean
+      send_shutdown; /* [Health] SendShutdown=; before the power goes, mode replace; default true */
 } Config;
 
 /*

@@ -5,9 +5,9 @@
 #include "broker/socket-frontend.h"
 #include "broker/tabrmd-frontend.h"
 #include "build-config.h"
+#include "bus/logind.h"
 #include "bus/mode.h"
 #include "bus/service.h"
-#include "bus/suspend.h"
 #include "command-line.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -45,7 +45,7 @@ typedef struct
   Monitor *monitor;
   Service *service;
   TabrmdFrontend *tabrmd;
-  Suspend *suspend;
+  Logind *logind;
   BrokerState state;
   guint n_unsettled; /* states of the broker that health has not looked at yet */
 } Daemon;
@@ -53,7 +53,7 @@ typedef struct
 static void
 daemon_clear (Daemon *daemon)
 {
-  g_clear_pointer (&daemon->suspend, suspend_free);
+  g_clear_pointer (&daemon->logind, logind_free);
   g_clear_pointer (&daemon->tabrmd, tabrmd_frontend_free);
   g_clear_pointer (&daemon->service, service_free);
   g_clear_object (&daemon->monitor);
@@ -205,7 +205,7 @@ start (Daemon *daemon, GError **error)
                    daemon->monitor, on_service_ready, on_service_lost, daemon);
   if (config->tabrmd_name != NULL && config->mode == CONFIG_MODE_REPLACE)
     daemon->tabrmd = tabrmd_frontend_new (daemon->broker, daemon->connection, config->tabrmd_name);
-  daemon->suspend = suspend_new (daemon->connection, daemon->broker);
+  daemon->logind = logind_new (daemon->connection, daemon->broker);
   return TRUE;
 }
 

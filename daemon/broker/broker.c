@@ -33,7 +33,7 @@ typedef enum
   MESSAGE_LISTENER,
   MESSAGE_RELEASE,
   MESSAGE_CANCEL,
-  MESSAGE_SLEEP,
+  MESSAGE_REST,
   MESSAGE_QUIT,
 } MessageType;
 
@@ -44,7 +44,7 @@ typedef struct
   DirectoryEntry *entry;
   BrokerListener listener;
   guint64 id;
-  gboolean sleeping;
+  BrokerRest rest;
   guint quiet_serial; /* 0: nobody waits for quiet */
 } Message;
 
@@ -88,7 +88,7 @@ struct _Broker
   BrokerState state;
   BrokerFault fault;
   gboolean released;
-  gboolean sleeping;
+  BrokerRest rest;
   guint waiting_serial; /* 0: nobody waits for quiet */
   gboolean quit;
   gboolean tried;   /* the first attempt to open the chip has ended */
@@ -120,7 +120,7 @@ report_free (gpointer data)
 
 /* To the main thread */
 
-/* Of a call that a later broker_set_sleeping() has not overtaken. */
+/* Of a call that a later broker_set_rest() has not overtaken. */
 static void
 call_quiet (Broker *broker, guint serial)
 {
@@ -231,8 +231,9 @@ take_message (Broker *broker, Message *message)
     case MESSAGE_CANCEL:
       clients_cancel (broker->clients, message->id);
       break;
-    case MESSAGE_SLEEP:
-      broker->sleeping = message->sleeping;
+    case MESSAGE_REST:
+      broker->rest = message->rest;
+      broker->idle_done = FALSE;
       broker->waiting_serial = message->quiet_serial;
       break;
     case MESSAGE_QUIT:
@@ -398,7 +399,7 @@ static gint64
 idle_time (const Broker *broker)
 {
   return broker->last_command +
-         (broker->sleeping ? 0 : (gint64)broker->config->idle_evict_ms * 1000);
+         (broker->rest != BROKER_REST_NONE ? 0 : (gint64)broker->config->idle_evict_ms * 1000);
 }
 
 /* One step of what is done while nobody wants the chip. Returns whether there may be more to do. */
@@ -419,6 +420,9 @@ tidy (Broker *broker, gint64 now)
 {
   if (tidy_one (broker, now))
     return;
+  if (broker->state == BROKER_STATE_READY && broker->rest == BROKER_REST_POWER_OFF &&
+      !broker->idle_done)
+    resource_manager_shut_down (broker->rm);
   broker->idle_done = TRUE;
   report_quiet (broker);
 }
@@ -494,6 +498,7 @@ make_resource_manager (Broker *broker)
     .max_abandoned_sessions = config->max_abandoned_sessions,
     .open_commands = config->open_commands,
     .reserve_slots = config->reserve_slots,
+    .sends_shutdown = config->send_shutdown,
   };
   SlotsChip chip = { .transact = chip_func, .data = broker };
 
@@ -556,14 +561,14 @@ broker_get_latency (Broker *broker)
 }
 
 void
-broker_set_sleeping (Broker *broker, gboolean sleeping, GSourceOnceFunc quiet, gpointer user_data)
+broker_set_rest (Broker *broker, BrokerRest rest, GSourceOnceFunc quiet, gpointer user_data)
 {
   broker->quiet = quiet;
   broker->quiet_data = user_data;
   broker->quiet_serial++;
-  post (broker, &(Message){ .type = MESSAGE_SLEEP,
+  post (broker, &(Message){ .type = MESSAGE_REST,
                             .fd = -1,
-                            .sleeping = sleeping,
+                            .rest = rest,
                             .quiet_serial = quiet != NULL ? broker->quiet_serial : 0 });
 }
 

@@ -30,7 +30,7 @@ typedef void (*BrokerStateFunc) (BrokerState state,
 
 /* @config: must outlive the broker; its mode is decided (not `auto`). Starts the thread, which opens the chip. */
 Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_data);
-/* Lets the command in the chip end (up to ChipTimeoutSec), sends TPM2_Shutdown(CLEAR) in mode replace, ends the thread.
+/* Lets the command in the chip end (up to ChipTimeoutSec), sends TPM2_Shutdown(CLEAR) in mode replace (if SendShutdown=), ends the thread.
  * Waits for that: the last thing that main() does. */
 void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
@@ -43,14 +43,21 @@ Latency *broker_get_latency (Broker *broker);
  * BrokerStateFunc) takes it back: to be called again after each. */
 void broker_release (Broker *broker);
 
+/* What the system is about to do. */
+typedef enum
+{
+  BROKER_REST_NONE, /* it is awake, and stays so */
+  BROKER_REST_SLEEP,
+  BROKER_REST_POWER_OFF,
+} BrokerRest;
+
 /*
- * The system is about to sleep (or is awake again): whatever is in the chip is saved and put out, and from then on
- * after each command.
+ * Before a rest whatever is in the chip is saved and put out, from then on after each command; before the power goes
+ * off, and in mode replace, TPM2_Shutdown(CLEAR) is sent each time, too.
  * @quiet: called once, on the main context, when nothing of ours is left in the chip, or there is no chip; not after
  * the next call of this function; NULL: nobody waits
  */
-void
-broker_set_sleeping (Broker *broker, gboolean sleeping, GSourceOnceFunc quiet, gpointer user_data);
+void broker_set_rest (Broker *broker, BrokerRest rest, GSourceOnceFunc quiet, gpointer user_data);
 
 /*
  * A connection of the daemon itself: no limits, served last, its handles as private as everybody's.

@@ -451,16 +451,23 @@ resource_manager_process_in_failure_mode (ResourceManager *rm,
 }
 
 void
-resource_manager_stop (ResourceManager *rm)
+resource_manager_shut_down (ResourceManager *rm)
 {
   guint8 response[COMMAND_MAX_SIZE];
 
+  if (rm->started && !slots_is_lost (rm->slots) && !rm->limits.alongside &&
+      rm->limits.sends_shutdown)
+    send_startup (rm, TPM2_CC_Shutdown, response);
+}
+
+void
+resource_manager_stop (ResourceManager *rm)
+{
   if (!rm->started || slots_is_lost (rm->slots))
     return;
   while (session_table_oldest_abandoned (rm->sessions) != NULL)
     session_table_kill (rm->sessions, session_table_oldest_abandoned (rm->sessions));
   while (slots_sweep_one (rm->slots))
     ;
-  if (!rm->limits.alongside)
-    send_startup (rm, TPM2_CC_Shutdown, response);
+  resource_manager_shut_down (rm);
 }

@@ -4,7 +4,7 @@
 #include "broker/broker.h"
 #include "broker/socket-frontend.h"
 #include "broker/tabrmd-frontend.h"
-#include "bus/suspend.h"
+#include "bus/logind.h"
 #include "common/config.h"
 
 #include <glib-unix.h>
@@ -109,7 +109,7 @@ main (int argc, char **argv)
   g_autoptr (GDBusConnection) bus = NULL;
   g_autoptr (Broker) broker = NULL;
   g_autoptr (TabrmdFrontend) frontend = NULL;
-  g_autoptr (Suspend) suspend = NULL;
+  g_autoptr (Logind) logind = NULL;
 
   if (config == NULL)
     {
@@ -135,7 +135,7 @@ main (int argc, char **argv)
         }
       g_dbus_connection_set_exit_on_close (bus, FALSE);
       frontend = tabrmd_frontend_new (broker, bus, config->tabrmd_name);
-      suspend = suspend_new (bus, broker);
+      logind = logind_new (bus, broker);
     }
   g_unix_signal_add (SIGUSR1, on_release, broker);
   if (!hold)

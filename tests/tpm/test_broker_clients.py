@@ -220,7 +220,7 @@ class Sleep(ClientsCase):
 
     def locks(self):
         reply = self.call_logind("org.freedesktop.login1.Manager", "ListInhibitors").unpack()[0]
-        return [entry[1] for entry in reply if entry[0] == "sleep" and entry[3] == "delay"]
+        return [entry[1] for entry in reply if entry[0] == "sleep:shutdown" and entry[3] == "delay"]
 
     def wait_locks(self, locks):
         deadline = time.monotonic() + 20
@@ -231,9 +231,9 @@ class Sleep(ClientsCase):
             self.assertLess(time.monotonic(), deadline, locks)
             time.sleep(0.01)
 
-    def prepare(self, sleeping):
+    def prepare(self, signal, about_to):
         self.call_logind("org.freedesktop.DBus.Mock", "EmitSignal", GLib.Variant(
-            "(sssav)", ("org.freedesktop.login1.Manager", "PrepareForSleep", "b", [GLib.Variant("b", sleeping)])))
+            "(sssav)", ("org.freedesktop.login1.Manager", signal, "b", [GLib.Variant("b", about_to)])))
 
     def test_sleep(self):
         self.wait_locks(["ggtpmd"])
@@ -241,14 +241,49 @@ class Sleep(ClientsCase):
             key = client.create_primary()
             session = client.start_session(kind=1)
             self.assertEqual(self.tpm.count(tpm_client.CC_CONTEXT_SAVE), 0)
-            self.prepare(True)
+            self.prepare("PrepareForSleep", True)
             self.wait_locks([])
             self.assertEqual(self.tpm.count(tpm_client.CC_CONTEXT_SAVE), 2)
             self.assertEqual(self.tpm.count(tpm_client.CC_FLUSH_CONTEXT), 1)
-            self.prepare(False)
+            self.prepare("PrepareForSleep", False)
             self.wait_locks(["ggtpmd"])
             client.sign(key)
             self.assertEqual(client.flush(session), 0)
+            self.assertEqual(self.tpm.count(tpm_client.CC_SHUTDOWN), 0)
+
+    def test_power_off(self):
+        self.wait_locks(["ggtpmd"])
+        with self.broker.connect() as client:
+            key = client.create_primary()
+            self.prepare("PrepareForShutdown", True)
+            self.wait_locks([])
+            self.assertEqual(self.tpm.count(tpm_client.CC_SHUTDOWN), 1)
+            client.sign(key)  # somebody's last words: the chip is told again
+            self.wait_shutdowns(2)
+            self.prepare("PrepareForShutdown", False)
+            self.wait_locks(["ggtpmd"])
+            client.sign(key)
+        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.tpm.count(tpm_client.CC_SHUTDOWN), 3)
+
+    def wait_shutdowns(self, n):
+        deadline = time.monotonic() + 20
+        while self.tpm.count(tpm_client.CC_SHUTDOWN) < n:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+
+class NoShutdown(Sleep):
+    """As the configuration wants it."""
+
+    config = Sleep.config + "[Health]\nSendShutdown=false\n"
+
+    def test_power_off(self):
+        self.wait_locks(["ggtpmd"])
+        self.prepare("PrepareForShutdown", True)
+        self.wait_locks([])
+        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.tpm.count(tpm_client.CC_SHUTDOWN), 0)
 
 
 if __name__ == "__main__":

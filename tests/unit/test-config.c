@@ -38,6 +38,7 @@ test_defaults (void)
   g_assert_cmpuint (config->idle_evict_ms, ==, 100);
   g_assert_cmpuint (config->max_objects, ==, 28);
   g_assert_true (config->reset_lockout);
+  g_assert_true (config->send_shutdown);
 }
 
 static void
@@ -46,7 +47,7 @@ test_values (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (Config) config = load ("[Daemon]\nMode=alongside\nTcti=tabrmd\n"
                                     "[Broker]\nIdleEvictMs=7\nTabrmdName=\n"
-                                    "[Health]\nResetLockout=false\nPollIntervalSec=0\n",
+                                    "[Health]\nResetLockout=false\nSendShutdown=false\nPollIntervalSec=0\n",
                                     &error);
 
   g_assert_no_error (error);
@@ -55,6 +56,7 @@ test_values (void)
   g_assert_cmpuint (config->idle_evict_ms, ==, 7);
   g_assert_null (config->tabrmd_name);
   g_assert_false (config->reset_lockout);
+  g_assert_false (config->send_shutdown);
   g_assert_cmpuint (config->poll_interval_s, ==, 0);
 }
 
