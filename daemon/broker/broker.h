@@ -30,8 +30,8 @@ typedef void (*BrokerStateFunc) (BrokerState state,
 
 /* @config: must outlive the broker; its mode is decided (not `auto`). Starts the thread, which opens the chip. */
 Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_data);
-/* Lets the command in the chip end (up to ChipTimeoutSec), sends TPM2_Shutdown(CLEAR) in mode replace (if SendShutdown=), ends the thread.
- * Waits for that: the last thing that main() does. */
+/* Lets the command in the chip end (up to ChipTimeoutSec), sends TPM2_Shutdown(CLEAR) in mode replace (SendShutdown=),
+ * ends the thread. Waits for that: the last thing that main() does. */
 void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
 

@@ -50,8 +50,8 @@ void resource_manager_set_alongside (ResourceManager *rm, guint chip_objects, gu
  * Returns 0, a TCTI error, or the code with which it refuses to be a TPM 2.0.
  */
 TSS2_RC resource_manager_start (ResourceManager *rm, gboolean *out_was_reset);
-/* TPM2_Shutdown(CLEAR), if the limits say so and the chip is there: its dictionary-attack counter does not rise when the
- * power goes (TPM 2.0 Library Part 1, 19.8.6). */
+/* TPM2_Shutdown(CLEAR), if the limits say so and the chip is there: its dictionary-attack counter does not rise when
+ * the power goes (TPM 2.0 Library Part 1, 19.8.6). */
 void resource_manager_shut_down (ResourceManager *rm);
 /* All spaces are closed: flushes what they have left, then as resource_manager_shut_down(). */
 void resource_manager_stop (ResourceManager *rm);

@@ -50,8 +50,8 @@ char *store_get_stamp (Store *store);
  * GGTPM_ERROR_LOCKED_OUT when the chip is in lockout: no login may be tried.
  */
 gboolean store_check_chip (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Makes primaries that are not at their handles any more again, if this chip can: the same seed makes the same key. Errors:
- * as store_check_chip()'s where it cannot. */
+/* Makes primaries that are not at their handles any more again, if this chip can: the same seed makes the same key.
+ * Errors: as store_check_chip()'s where it cannot. */
 gboolean store_restore_primaries (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* For the text of an error after a wrong PIN: `2 of 32 tries used`. One TPM command. Free with g_free(). */
 char *store_describe_tries (Tpm *tpm);
@@ -111,8 +111,8 @@ gboolean store_change_drop_stale_primaries (StoreChange *change,
                                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether a primary is known. */
 gboolean store_change_has_primary (StoreChange *change);
-/* By SQLite, without a login: everything of that token, and the entry of the primary of that name (NULL: of none) where no
- * other token uses it.
+/* By SQLite, without a login: everything of that token, and the entry of the primary of that name (NULL: of none)
+ * where no other token uses it.
  * @out_primary_used: whether one does */
 gboolean store_change_remove_token (StoreChange *change,
                                     const char *token,

@@ -90,8 +90,8 @@ class Tables(unittest.TestCase):
                           'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token change-pin', 'token unblock',
                           'token reset-so-pin', 'token remove', 'key list', 'key create', 'key csr', 'key self-sign',
-                          'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify', 'key decrypt',
-                          'key delete', 'config write'])
+                          'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',
+                          'key decrypt', 'key delete', 'config write'])
 
     def test_man_has_every_command_and_no_other(self):
         sections = [name for name in self.man if name.islower()]

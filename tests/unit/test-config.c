@@ -45,10 +45,11 @@ static void
 test_values (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Config) config = load ("[Daemon]\nMode=alongside\nTcti=tabrmd\n"
-                                    "[Broker]\nIdleEvictMs=7\nTabrmdName=\n"
-                                    "[Health]\nResetLockout=false\nSendShutdown=false\nPollIntervalSec=0\n",
-                                    &error);
+  g_autoptr (Config) config =
+      load ("[Daemon]\nMode=alongside\nTcti=tabrmd\n"
+            "[Broker]\nIdleEvictMs=7\nTabrmdName=\n"
+            "[Health]\nResetLockout=false\nSendShutdown=false\nPollIntervalSec=0\n",
+            &error);
 
   g_assert_no_error (error);
   g_assert_cmpint (config->mode, ==, CONFIG_MODE_ALONGSIDE);
