@@ -189,6 +189,40 @@ add_latencies (Metrics *metrics, GVariant *now, GVariant *baseline)
     add_time (metrics, median, "command", command, NULL);
 }
 
+/* What the chip does not say is left out. */
+static void
+add_count (Metrics *metrics, const char *name, const char *help, guint32 count)
+{
+  if (count != G_MAXUINT32)
+    add_single (metrics, name, help, count);
+}
+
+static void
+add_foresight (Metrics *metrics, GgtpmHealth *health)
+{
+  add_count (metrics, "lockout_failures_left",
+             "Failed authorisations that are left before the TPM locks.",
+             ggtpm_health_get_lockout_failures_left (health));
+  add_single (metrics, "lockout_failures_today",
+              "By how much the counter of failed authorisations rose in the last 24 hours.",
+              ggtpm_health_get_lockout_failures_today (health));
+  add_single (metrics, "lockout_expected_timestamp_seconds",
+              "When the TPM locks if that goes on; 0: not foreseeable.",
+              ggtpm_health_get_lockout_expected_at (health));
+  add_single (metrics, "lockout_resets",
+              "Lockout counters that the daemon has reset since its start.",
+              ggtpm_health_get_lockout_resets (health));
+  add_single (metrics, "unclean_shutdowns", "Losses of power that the TPM was not told of.",
+              ggtpm_health_get_unclean_shutdowns (health));
+  add_count (metrics, "persistent_objects", "Persistent objects in the TPM.",
+             ggtpm_health_get_persistent_used (health));
+  add_count (metrics, "persistent_objects_available",
+             "Persistent objects that there is room for, by the TPM's estimate.",
+             ggtpm_health_get_persistent_available (health));
+  add_count (metrics, "nv_indices", "NV indices that are defined.",
+             ggtpm_health_get_nv_indices (health));
+}
+
 static void
 add_health (Metrics *metrics, GgtpmHealth *health)
 {
@@ -213,6 +247,7 @@ add_health (Metrics *metrics, GgtpmHealth *health)
               ggtpm_health_get_last_shutdown_orderly (health));
   add_single (metrics, "self_test_result", "TPM code of the self-test; 0: passed.",
               ggtpm_health_get_self_test_result (health));
+  add_foresight (metrics, health);
   add_latencies (metrics, ggtpm_health_get_latency_us (health),
                  ggtpm_health_get_latency_baseline_us (health));
 }

@@ -222,6 +222,12 @@ show_foresight (GgtpmHealth *skeleton, const HealthFacts *facts)
   gboolean known = facts->have_variable;
 
   ggtpm_health_set_lockout_failures_left (skeleton, get_failures_left (facts));
+  ggtpm_health_set_lockout_failures_today (skeleton,
+                                           trend_record_count_recent (&facts->trend, now_s ()));
+  ggtpm_health_set_lockout_expected_at (
+      skeleton, known ? (guint64)trend_record_foresee (&facts->trend, variable->lockout_counter,
+                                                       variable->max_auth_fail, now_s ())
+                      : 0);
   ggtpm_health_set_lockout_auth_state (skeleton, describe_lockout_auth (facts));
   ggtpm_health_set_lockout_auth_locked_until (skeleton,
                                               (guint64)lockout_record_get_end (&facts->lockout));

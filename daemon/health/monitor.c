@@ -234,6 +234,7 @@ take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
       facts->fixed = reading->fixed;
     }
   facts->have_variable = reading->have_variable;
+  facts->trend = reading->trend;
   if (reading->have_variable)
     facts->variable = reading->variable;
   if (reading->have_variable && (tpm_was_reset || !facts->have_last_shutdown))
@@ -412,6 +413,7 @@ start_reading (Monitor *monitor)
   args->want_run = !monitor->facts.have_run;
   args->record = monitor->facts.lockout;
   args->power = monitor->facts.power;
+  args->trend = monitor->facts.trend;
   args->latency = monitor->latency;
   if (monitor->facts.have_fixed)
     args->fixed = monitor->facts.fixed;
@@ -579,6 +581,9 @@ monitor_new (const Config *config, Worker *worker, Latency *latency)
   g_clear_error (&error);
   if (!power_record_load (config->state_dir, &monitor->facts.power, &error))
     g_warning ("what is known of power cuts cannot be read: %s", error->message);
+  g_clear_error (&error);
+  if (!trend_record_load (config->state_dir, &monitor->facts.trend, &error))
+    g_warning ("what is known of the lockout counter cannot be read: %s", error->message);
   return monitor;
 }
 

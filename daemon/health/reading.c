@@ -86,6 +86,20 @@ take_run (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
   return TRUE;
 }
 
+/* A record that cannot be written is a trend that begins with the next start. */
+static void
+take_trend (const ReadingArgs *args, Reading *reading)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean changed = FALSE;
+
+  if (reading->was_reset)
+    changed = trend_record_take (&reading->trend, reading->counter_before, args->now);
+  changed |= trend_record_take (&reading->trend, reading->variable.lockout_counter, args->now);
+  if (changed && !trend_record_save (args->state_dir, &reading->trend, &error))
+    g_warning ("the course of the lockout counter is not kept: %s", error->message);
+}
+
 /* A baseline that cannot be kept is taken anew after the next start. */
 static GArray *
 list_latencies (const ReadingArgs *args, const FixedProperties *fixed)
@@ -117,6 +131,7 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
 
   reading->record = args->record;
   reading->power = args->power;
+  reading->trend = args->trend;
   ok = read_all (tpm, args->want_fixed, reading, &local_error);
   if (ok && reading->have_variable && (args->want_run || args->tpm_was_reset))
     ok = take_run (tpm, args, reading, &local_error);
@@ -137,6 +152,8 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
       g_clear_error (&reading->reset_error);
       (void)!rc_check (TPM2_RC_FAILURE, "resetting the lockout counter", &reading->reset_error);
     }
+  if (ok && reading->have_variable)
+    take_trend (args, reading);
   if (ok && args->latency != NULL)
     reading->latencies =
         list_latencies (args, reading->have_fixed ? &reading->fixed : &args->fixed);

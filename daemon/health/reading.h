@@ -7,6 +7,7 @@
 #include "lockout.h"
 #include "power.h"
 #include "tpm/worker.h"
+#include "trend.h"
 
 G_BEGIN_DECLS
 
@@ -19,6 +20,7 @@ typedef struct
   gboolean want_run; /* which run of the chip this is; after a reset always */
   LockoutRecord record;
   PowerRecord power;
+  TrendRecord trend;
   FixedProperties fixed; /* as known before; zero: not known */
   Latency *latency;      /* the broker's, which outlives the operation; NULL: not measured */
   char *state_dir;
@@ -35,6 +37,7 @@ typedef struct
   gboolean have_run;
   gboolean went_back; /* the reset counter */
   PowerRecord power;
+  TrendRecord trend;
   GArray *latencies; /* of HealthLatency */
 
   LockoutRecord record;

@@ -10,6 +10,7 @@
 #include "lockout.h"
 #include "power.h"
 #include "tpm/properties.h"
+#include "trend.h"
 
 G_BEGIN_DECLS
 
@@ -49,6 +50,7 @@ typedef struct
   gboolean last_shutdown_orderly; /* startup_clear.orderly as first read after a TPM reset */
   gboolean have_run;
   PowerRecord power;
+  TrendRecord trend;
   gboolean went_back;    /* the chip's reset counter, against what was recorded */
   LockoutRecord lockout; /* what the chip has refused us */
   GPtrArray *advisories; /* of Advisory; NULL: none */

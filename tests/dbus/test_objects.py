@@ -436,6 +436,7 @@ class Pins(Case):
         # nobody has to ask for it: the daemon looks at the counter itself, and not only at its next poll
         bus.wait_for(lambda: self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter') > before,
                      'the counter shows the failed try', 10)
+        self.assertGreater(self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutFailuresToday'), 0)
         after = self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter')
         # one try, one count: nothing was tried again
         self.assertEqual(after, before + 1)
