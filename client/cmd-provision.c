@@ -8,14 +8,12 @@
 #include "client/output.h"
 #include "client/pin.h"
 #include "client/progress.h"
+#include "common/sealed-file.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
 
 #include <gio/gunixfdlist.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define CONFIG_MAX_BYTES (64 * 1024)
@@ -45,15 +43,9 @@ add_config (GVariant *arguments, GBytes *config, GUnixFDList *descriptors, GErro
   g_autoptr (GVariantDict) dict = g_variant_dict_new (arguments);
   gsize len = 0;
   const char *text = g_bytes_get_data (config, &len);
-  int fd = memfd_create ("provision.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  int index = -1;
+  int fd = sealed_file_new ("provision.conf", text, len, error);
+  int index = fd >= 0 ? g_unix_fd_list_append (descriptors, fd, error) : -1;
 
-  if (fd < 0 || write (fd, text, len) != (ssize_t)len ||
-      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "no memory file for --config: %s",
-                 g_strerror (errno));
-  else
-    index = g_unix_fd_list_append (descriptors, fd, error);
   if (fd >= 0)
     close (fd);
   if (index < 0)

@@ -125,7 +125,7 @@ print_changed (Client *client, const Options *options, gboolean is_so)
     }
   else if (!is_so)
     output_text (
-        "Configurations that have the PIN in them are out of date: `ggtpmctl config write` "
+        "Configurations that have the PIN in them are out of date: `ggtpmctl config write --all` "
         "renders them anew.\n");
 }
 

@@ -43,5 +43,7 @@ gboolean cmd_key_self_sign (Client *client, const Options *options, GError **err
 gboolean cmd_key_rotate (Client *client, const Options *options, GError **error);
 gboolean cmd_key_delete (Client *client, const Options *options, GError **error);
 gboolean cmd_config_write (Client *client, const Options *options, GError **error);
+gboolean cmd_config_check (Client *client, const Options *options, GError **error);
+gboolean cmd_config_remove (Client *client, const Options *options, GError **error);
 
 G_END_DECLS

@@ -95,12 +95,17 @@ static const Command commands[] = {
     "Decrypt with an RSA key (PKCS#1 v1.5)", NULL },
   { "key", "delete", "KEY", 1, 1, "token yes pin-file", cmd_key_delete,
     "Remove a key pair and its certificate for good", NULL },
-  { "config", "write", "v1|v2|lite", 1, 1,
-    "token key path force group mkdir print thing-name thing-arn region iot-data-endpoint iot-cred-endpoint "
+  { "config", "write", "v1|v2|lite|p11-kit|drop-in UNIT", 0, 2,
+    "all token key path force group mkdir print thing-name thing-arn region iot-data-endpoint iot-cred-endpoint "
     "role-alias root-ca-path certificate-path root-path nucleus-version",
-    cmd_config_write, "Write a Greengrass configuration",
-    "The file gets mode 0640, since it may contain the PIN. A file that ggtpmctl did not write, or that was "
-    "changed since, is left alone unless --force is given." },
+    cmd_config_write, "Write a configuration of Greengrass, p11-kit or a systemd unit",
+    "Greengrass' files get mode 0640, since they may contain the PIN. A file that ggtpmctl did not write, or that "
+    "was changed since, is left alone unless --force is given. --all renews what was written before." },
+  { "config", "check", "", 0, 0, "", cmd_config_check,
+    "Check the configurations that were written, and what they point at",
+    "One line for each check, with what to do. Exit code 1 if something is at fault." },
+  { "config", "remove", "FILE", 1, 1, "force", cmd_config_remove,
+    "Remove a configuration that was written, and keep it current no more", NULL },
 };
 
 typedef struct
@@ -123,6 +128,7 @@ typedef struct
 /* arg_data is the offset in Options. */
 static const OptionRow option_rows[] = {
   { NULL, FLAG ("add", add, "Add what is missing to a token that was made otherwise") },
+  { NULL, FLAG ("all", all, "Renew all that were written, where they are out of date") },
   { NULL, TEXT ("algorithm", algorithm, "ecc-p256 (default) or rsa-2048", "NAME") },
   { NULL,
     TEXT ("alt-names", alt_names, "Alternative names, as in DNS:core-1,IP:192.0.2.1", "LIST") },

@@ -17,6 +17,7 @@ typedef struct
   int timeout_s;
 
   gboolean add;
+  gboolean all;
   gboolean digest;
   gboolean eltt2;
   gboolean force;

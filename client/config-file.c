@@ -8,24 +8,24 @@
 #include "dbus/error.h"
 #include "dbus/names.h"
 
+#include <glib/gstdio.h>
+
 #include <errno.h>
 #include <sys/stat.h>
-
-typedef enum
-{
-  OWNER_NOBODY, /* there is no file */
-  OWNER_US,
-  OWNER_OTHERS, /* no stamp */
-  OWNER_EDITED, /* stamp of other content */
-} Owner;
 
 static char *
 make_stamp_path (const char *path)
 {
   g_autofree char *dir = g_path_get_dirname (path);
   g_autofree char *base = g_path_get_basename (path);
+  g_autofree char *above = NULL;
+  g_autofree char *dir_base = NULL;
 
-  return g_strdup_printf ("%s/.%s%s", dir, base, GGTPM_STAMP_SUFFIX);
+  if (!g_str_has_suffix (base, ".module"))
+    return g_strdup_printf ("%s/.%s%s", dir, base, GGTPM_STAMP_SUFFIX);
+  above = g_path_get_dirname (dir);
+  dir_base = g_path_get_basename (dir);
+  return g_strdup_printf ("%s/.%s.%s%s", above, dir_base, base, GGTPM_STAMP_SUFFIX);
 }
 
 /* SHA-256 of the file as it is; NULL with error. */
@@ -47,7 +47,7 @@ get_sum (const char *path, GError **error)
   return sum;
 }
 
-static Owner
+static ConfigFileOwner
 check_stamp (const char *path, const char *sum)
 {
   g_autofree char *stamp_path = make_stamp_path (path);
@@ -55,15 +55,15 @@ check_stamp (const char *path, const char *sum)
   g_auto (GStrv) sums = NULL;
 
   if (!g_file_get_contents (stamp_path, &stamp, NULL, NULL))
-    return OWNER_OTHERS;
+    return CONFIG_FILE_OTHERS;
   sums = g_strsplit_set (stamp, "\r\n", -1);
-  return g_strv_contains ((const char *const *)sums, sum) ? OWNER_US : OWNER_EDITED;
+  return g_strv_contains ((const char *const *)sums, sum) ? CONFIG_FILE_US : CONFIG_FILE_EDITED;
 }
 
 /* @out_sum: of the file that is there; NULL where there is none */
 static gboolean
 get_owner (const char *path,
-           Owner *out_owner,
+           ConfigFileOwner *out_owner,
            struct stat *out_status,
            char **out_sum,
            GError **error)
@@ -73,7 +73,7 @@ get_owner (const char *path,
 
   if (lstat (path, &status) != 0)
     {
-      *out_owner = OWNER_NOBODY;
+      *out_owner = CONFIG_FILE_NOBODY;
       if (errno == ENOENT)
         return TRUE;
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s': %s", path, g_strerror (errno));
@@ -95,23 +95,23 @@ get_owner (const char *path,
 }
 
 static gboolean
-check_owner (const char *path, Owner owner, gboolean force, GError **error)
+check_owner (const char *path, ConfigFileOwner owner, gboolean force, GError **error)
 {
-  if (owner == OWNER_NOBODY || owner == OWNER_US || force)
+  if (owner == CONFIG_FILE_NOBODY || owner == CONFIG_FILE_US || force)
     return TRUE;
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
                "'%s' %s: it was not touched; --force replaces it", path,
-               owner == OWNER_EDITED ? "was changed since ggtpmctl wrote it"
-                                     : "is there and was not written by ggtpmctl");
+               owner == CONFIG_FILE_EDITED ? "was changed since ggtpmctl wrote it"
+                                           : "is there and was not written by ggtpmctl");
   return FALSE;
 }
 
 static gboolean
-write_file (const char *path, const char *text, gsize len, gid_t gid, GError **error)
+write_file (const char *path, const char *text, gsize len, mode_t mode, gid_t gid, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
-  if (atomic_file_write (path, text, len, CONFIG_FILE_MODE, gid, &local_error))
+  if (atomic_file_write (path, text, len, mode, gid, &local_error))
     return TRUE;
   g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, local_error->message);
   return FALSE;
@@ -119,13 +119,18 @@ write_file (const char *path, const char *text, gsize len, gid_t gid, GError **e
 
 /* @old_sum: NULL: none */
 static gboolean
-write_stamp (const char *path, const char *sum, const char *old_sum, gid_t gid, GError **error)
+write_stamp (const char *path,
+             const char *sum,
+             const char *old_sum,
+             mode_t mode,
+             gid_t gid,
+             GError **error)
 {
   g_autofree char *stamp_path = make_stamp_path (path);
   g_autofree char *stamp = g_strdup_printf ("%s\n%s%s", sum, old_sum != NULL ? old_sum : "",
                                             old_sum != NULL ? "\n" : "");
 
-  return write_file (stamp_path, stamp, strlen (stamp), gid, error);
+  return write_file (stamp_path, stamp, strlen (stamp), mode, gid, error);
 }
 
 /* A killed run may have been at either of them. */
@@ -145,12 +150,13 @@ gboolean
 config_file_write (const char *path,
                    const char *text,
                    gsize len,
+                   mode_t mode,
                    gid_t gid,
                    gboolean force,
                    gboolean *out_changed,
                    GError **error)
 {
-  Owner owner = OWNER_NOBODY;
+  ConfigFileOwner owner = CONFIG_FILE_NOBODY;
   struct stat status = { 0 };
   g_autofree char *old_sum = NULL;
   g_autofree char *sum = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, (gssize)len);
@@ -159,17 +165,43 @@ config_file_write (const char *path,
       !check_owner (path, owner, force, error))
     return FALSE;
 
-  if (owner == OWNER_US && g_str_equal (sum, old_sum) &&
-      (status.st_mode & 07777) == CONFIG_FILE_MODE && (gid == (gid_t)-1 || status.st_gid == gid))
+  if (owner == CONFIG_FILE_US && g_str_equal (sum, old_sum) && (status.st_mode & 07777) == mode &&
+      (gid == (gid_t)-1 || status.st_gid == gid))
     {
       *out_changed = FALSE;
       return forget_leftovers (path, error);
     }
 
   /* The old file stays ours until the new one is in its place; a foreign one never becomes ours. */
-  if (!write_stamp (path, sum, owner == OWNER_US ? old_sum : NULL, gid, error) ||
-      !write_file (path, text, len, gid, error) || !write_stamp (path, sum, NULL, gid, error))
+  if (!write_stamp (path, sum, owner == CONFIG_FILE_US ? old_sum : NULL, mode, gid, error) ||
+      !write_file (path, text, len, mode, gid, error) ||
+      !write_stamp (path, sum, NULL, mode, gid, error))
     return FALSE;
   *out_changed = TRUE;
   return TRUE;
+}
+
+gboolean
+config_file_get_owner (const char *path, ConfigFileOwner *out_owner, GError **error)
+{
+  struct stat status = { 0 };
+  g_autofree char *sum = NULL;
+
+  return get_owner (path, out_owner, &status, &sum, error);
+}
+
+gboolean
+config_file_remove (const char *path, gboolean force, GError **error)
+{
+  ConfigFileOwner owner = CONFIG_FILE_NOBODY;
+  g_autofree char *stamp_path = make_stamp_path (path);
+
+  if (!config_file_get_owner (path, &owner, error) || !check_owner (path, owner, force, error))
+    return FALSE;
+  /* The stamp goes last: what is left after a power cut is ours. */
+  if ((g_unlink (path) == 0 || errno == ENOENT) && (g_unlink (stamp_path) == 0 || errno == ENOENT))
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be removed: %s", path,
+               g_strerror (errno));
+  return FALSE;
 }

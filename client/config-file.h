@@ -7,10 +7,20 @@
 
 G_BEGIN_DECLS
 
-#define CONFIG_FILE_MODE 0640
+/* Of files that may have a PIN in them, and of the others. */
+#define CONFIG_FILE_MODE        0640
+#define CONFIG_FILE_PUBLIC_MODE 0644
+
+typedef enum
+{
+  CONFIG_FILE_NOBODY, /* there is no file */
+  CONFIG_FILE_US,
+  CONFIG_FILE_OTHERS, /* no stamp */
+  CONFIG_FILE_EDITED, /* stamp of other content */
+} ConfigFileOwner;
 
 /*
- * Puts a rendered configuration at @path, atomically, 0640, with its stamp (daemon/greengrass/greengrass.h) beside it.
+ * Puts a rendered configuration at @path, atomically, with its stamp (daemon/greengrass/greengrass.h) beside it.
  * A file that is there and not ours by its stamp, or is no regular file, is left alone.
  * @gid: (gid_t) -1: leave
  * @force: also over a regular file that is not ours
@@ -20,9 +30,19 @@ G_BEGIN_DECLS
 gboolean config_file_write (const char *path,
                             const char *text,
                             gsize len,
+                            mode_t mode,
                             gid_t gid,
                             gboolean force,
                             gboolean *out_changed,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Errors: GGTPM_ERROR_EXISTS (no regular file), GGTPM_ERROR_FAILED. */
+gboolean config_file_get_owner (const char *path,
+                                ConfigFileOwner *out_owner,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The file and its stamp, under the same conditions; that it is gone already is no error. Errors: the same. */
+gboolean
+config_file_remove (const char *path, gboolean force, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -4,6 +4,9 @@
 #include "config-place.h"
 
 #include "client/config-file.h"
+#include "client/output.h"
+#include "common/sealed-file.h"
+#include "common/secret.h"
 #include "dbus/error.h"
 
 #include "build-config.h"
@@ -17,36 +20,6 @@
 
 #define CONFIG_MAX_BYTES (1024 * 1024)
 #define DIRECTORY_MODE   0755
-
-/* The memory file from its beginning, wherever its offset is. The text has the PIN: wiped by its reader. */
-static char *
-read_text (int fd, gsize *out_len, GError **error)
-{
-  struct stat status = { 0 };
-  g_autofree char *text = NULL;
-  gsize len = 0;
-
-  if (fstat (fd, &status) != 0 || status.st_size < 0 || status.st_size > CONFIG_MAX_BYTES)
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
-                   "ggtpmd sent a configuration that is not a file of at most %d bytes",
-                   CONFIG_MAX_BYTES);
-      return NULL;
-    }
-  text = g_malloc0 ((gsize)status.st_size + 1);
-  while (len < (gsize)status.st_size)
-    {
-      ssize_t n_read = pread (fd, text + len, (gsize)status.st_size - len, (off_t)len);
-
-      if (n_read < 0 && errno == EINTR)
-        continue;
-      if (n_read <= 0)
-        break;
-      len += (gsize)n_read;
-    }
-  *out_len = len;
-  return g_steal_pointer (&text);
-}
 
 gboolean
 config_place_render (Client *client,
@@ -81,13 +54,15 @@ config_place_render (Client *client,
                    local_error != NULL ? local_error->message : "");
       return FALSE;
     }
-  *out_text = read_text (fd, out_len, error);
+  *out_text = sealed_file_read (fd, "configuration", CONFIG_MAX_BYTES, out_len, error);
   close (fd);
   if (*out_text == NULL)
     return FALSE;
   *out_path = g_steal_pointer (&path);
   return TRUE;
 }
+
+/* ---- its place ---- */
 
 static gboolean
 may_give_to (gid_t gid)
@@ -103,12 +78,17 @@ may_give_to (gid_t gid)
   return FALSE;
 }
 
-/* @name: NULL: the daemon's group, where it exists and the caller can give files to it */
 static gboolean
-find_group (const char *name, gid_t *out_gid, GError **error)
+find_group (const char *name, const char *path, gid_t *out_gid, GError **error)
 {
   const struct group *group = NULL;
+  struct stat status = { 0 };
 
+  if (name == NULL && stat (path, &status) == 0)
+    {
+      *out_gid = may_give_to (status.st_gid) ? status.st_gid : (gid_t)-1;
+      return TRUE;
+    }
   errno = 0;
   group = getgrnam (name != NULL ? name : GGTPM_GROUP);
   if (name == NULL)
@@ -146,6 +126,13 @@ check_directory (const char *path, gboolean make, GError **error)
   return FALSE;
 }
 
+/* Those of systemd and p11-kit: everybody reads them, no secrets are in them, and their directories are made. */
+static gboolean
+is_public (const char *flavour)
+{
+  return g_str_equal (flavour, "drop-in") || g_str_equal (flavour, "p11-kit");
+}
+
 gboolean
 config_place_write (const ConfigPlace *place,
                     const char *text,
@@ -155,7 +142,96 @@ config_place_write (const ConfigPlace *place,
 {
   gid_t gid = (gid_t)-1;
 
-  return find_group (place->group, &gid, error) &&
-         check_directory (place->path, place->mkdir, error) &&
-         config_file_write (place->path, text, len, gid, place->force, out_changed, error);
+  if (place->public && place->group == NULL)
+    gid = geteuid () == 0 ? 0 : (gid_t)-1;
+  else if (!find_group (place->group, place->path, &gid, error))
+    return FALSE;
+  return check_directory (place->path, place->mkdir, error) &&
+         config_file_write (place->path, text, len,
+                            place->public ? CONFIG_FILE_PUBLIC_MODE : CONFIG_FILE_MODE, gid,
+                            place->force, out_changed, error);
+}
+
+static gboolean
+remember (Client *client,
+          const char *path,
+          const char *flavour,
+          GVariant *arguments,
+          GError **error)
+{
+  if (ggtpm_provisioning_call_remember_config_sync (client->provisioning, path, flavour, arguments,
+                                                    client_get_flags (client),
+                                                    client_get_timeout_ms (client), NULL, error))
+    return TRUE;
+  client_convert_error (error);
+  g_prefix_error (error, "'%s' is written, but will not be kept current: ", path);
+  return FALSE;
+}
+
+gboolean
+config_place_put (Client *client,
+                  const char *flavour,
+                  GVariant *arguments,
+                  const ConfigPlace *place,
+                  char **out_path,
+                  gboolean *out_changed,
+                  GError **error)
+{
+  g_autofree char *text = NULL;
+  g_autofree char *default_path = NULL;
+  g_autofree char *path = NULL;
+  ConfigPlace where = *place;
+  gboolean done;
+  gsize len = 0;
+
+  if (!config_place_render (client, flavour, arguments, &text, &len, &default_path, error))
+    return FALSE;
+  path = g_canonicalize_filename (place->path != NULL ? place->path : default_path, NULL);
+  where.path = path;
+  if (is_public (flavour))
+    where.public = where.mkdir = TRUE;
+  done = config_place_write (&where, text, len, out_changed, error);
+  secret_wipe (text, len);
+  if (!done || !remember (client, path, flavour, arguments, error))
+    return FALSE;
+  *out_path = g_steal_pointer (&path);
+  return TRUE;
+}
+
+/* ---- those that were placed ---- */
+
+void
+config_place_read (GVariant *config, const char **out_path, const char **out_flavour)
+{
+  g_variant_get (config, "(&s&s@a{ss})", out_path, out_flavour, NULL);
+}
+
+GVariant *
+config_place_get_arguments (GVariant *config)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GVariantIter) iter = NULL;
+  const char *name;
+  const char *value;
+
+  g_variant_get (config, "(&s&sa{ss})", NULL, NULL, &iter);
+  while (g_variant_iter_loop (iter, "{&s&s}", &name, &value))
+    output_add (&dict, name, "s", value);
+  return g_variant_ref_sink (g_variant_builder_end (&dict));
+}
+
+gboolean
+config_place_remove (Client *client, const char *path, gboolean force, GError **error)
+{
+  g_autofree char *canonical = g_canonicalize_filename (path, NULL);
+  GVariantBuilder none = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (!config_file_remove (canonical, force, error))
+    return FALSE;
+  if (ggtpm_provisioning_call_forget_config_sync (
+          client->provisioning, canonical, g_variant_builder_end (&none), client_get_flags (client),
+          client_get_timeout_ms (client), NULL, error))
+    return TRUE;
+  client_convert_error (error);
+  return FALSE;
 }

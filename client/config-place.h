@@ -7,19 +7,21 @@
 
 G_BEGIN_DECLS
 
-/* ConfigPlace: where a rendered configuration goes; for `config write` and for `provision`. */
+/* Configurations that the daemon renders and ggtpmctl puts in their places. The client is connected. */
+
 typedef struct
 {
-  const char *path;
-  const char *group; /* NULL: the daemon's, where it exists and the caller can give files to it */
-  gboolean mkdir;    /* make missing directories */
-  gboolean force;    /* also over a file that is not ours */
+  const char *path; /* NULL: where the flavour looks for it; config_place_put() only */
+  const char *
+      group; /* NULL: that of the file there, else the daemon's where the caller can give files to it */
+  gboolean mkdir;  /* makes directories above it */
+  gboolean force;  /* also over a file that is not ours or was changed */
+  gboolean public; /* 0644 in place of 0640, and root's group */
 } ConfigPlace;
 
 /*
- * What the daemon renders. @arguments: RenderConfig's options, floating is sunk
- * @out_text: with the PIN in it: to be wiped; @out_path: where the flavour looks for it by default
- * Errors: GGTPM_ERROR.
+ * What the daemon renders. @flavour, @arguments: of Provisioning.RenderConfig; a floating @arguments is sunk
+ * @out_text: may have a PIN in it: to be wiped; @out_path: where the flavour looks for it by default
  */
 gboolean config_place_render (Client *client,
                               const char *flavour,
@@ -29,11 +31,34 @@ gboolean config_place_render (Client *client,
                               char **out_path,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @out_changed: FALSE if it was there already. Errors: those of config_file_write(); INVALID_ARGS: no such group. */
+/* @out_changed: FALSE: it was like that already. Errors: those of config_file_write(); GGTPM_ERROR_FAILED without the
+ * directory, GGTPM_ERROR_INVALID_ARGS: there is no such group. */
 gboolean config_place_write (const ConfigPlace *place,
                              const char *text,
                              gsize len,
                              gboolean *out_changed,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * All of it: renders, writes, and has the daemon remember it, so that `config write --all` keeps it current. For
+ * `drop-in` and `p11-kit` it is public, with its directories. @arguments: not floating
+ */
+gboolean config_place_put (Client *client,
+                           const char *flavour,
+                           GVariant *arguments,
+                           const ConfigPlace *place,
+                           char **out_path,
+                           gboolean *out_changed,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* One of the daemon's property Configs, as it was rendered. Borrowed from @config, (ssa{ss}). */
+void config_place_read (GVariant *config, const char **out_path, const char **out_flavour);
+/* Its options, as arguments for RenderConfig; to be unreferenced. */
+GVariant *config_place_get_arguments (GVariant *config);
+
+/* Removes the file if it is ours, and has the daemon forget it. Errors: those of config_file_remove() and ForgetConfig.
+ */
+gboolean config_place_remove (Client *client, const char *path, gboolean force, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -182,8 +182,7 @@ checks_greengrass_service (Checks *checks)
 
   for (gsize i = 0; i < G_N_ELEMENTS (units); i++)
     {
-      g_autofree char *remedy = g_strdup_printf (
-          "copy greengrass-tpm.conf from ggtpmd's examples to /etc/systemd/system/%s.d", units[i]);
+      g_autofree char *remedy = g_strdup_printf ("ggtpmctl config write drop-in %s", units[i]);
 
       if (!checks_has_unit (checks, units[i]))
         continue;

@@ -3,18 +3,15 @@
 
 #include "provisioning-object.h"
 
+#include "bus/config-methods.h"
 #include "bus/object-path.h"
 #include "bus/options.h"
-#include "bus/render.h"
 #include "bus/reply.h"
 #include "bus/token-removal.h"
+#include "common/sealed-file.h"
 #include "dbus/error.h"
 #include "ggtpm-generated.h"
 #include "provision/steps.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Of a provision.conf that comes with the call. */
 #define PLAN_MAX_BYTES (64 * 1024)
@@ -105,34 +102,6 @@ make_provision_result (gpointer data)
   return g_variant_dict_end (&dict);
 }
 
-/* A memory file that nobody can change any more, so reading it cannot block. */
-static char *
-read_sealed (int fd, gsize *out_len, GError **error)
-{
-  const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK;
-  int seals = fcntl (fd, F_GET_SEALS);
-  struct stat status = { 0 };
-  g_autofree char *text = NULL;
-
-  if (seals < 0 || (seals & wanted) != wanted || fstat (fd, &status) != 0 ||
-      status.st_size > PLAN_MAX_BYTES)
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                   "config: not a memory file of at most %d bytes, sealed against writing and "
-                   "shrinking",
-                   PLAN_MAX_BYTES);
-      return NULL;
-    }
-  text = g_malloc0 ((gsize)status.st_size + 1);
-  if (pread (fd, text, (gsize)status.st_size, 0) != status.st_size)
-    {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "config: cannot be read");
-      return NULL;
-    }
-  *out_len = (gsize)status.st_size;
-  return g_steal_pointer (&text);
-}
-
 /* What the file would say is not to be said a second time. */
 static gboolean
 read_config (GVariant *options, int fd, Plan *plan, GError **error)
@@ -151,7 +120,7 @@ read_config (GVariant *options, int fd, Plan *plan, GError **error)
                    "%s cannot be with config, which says it", said[i]);
       return FALSE;
     }
-  text = read_sealed (fd, &len, error);
+  text = sealed_file_read (fd, "config", PLAN_MAX_BYTES, &len, error);
   return text != NULL && plan_read (plan, text, len, error);
 }
 
@@ -202,69 +171,6 @@ handle_provision (GgtpmProvisioning *skeleton,
   return TRUE;
 }
 
-/* ---- RenderConfig ---- */
-
-static void
-answer_render_config (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer data)
-{
-  Rendered *rendered = data;
-  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
-  GError *error = NULL;
-  int handle = g_unix_fd_list_append (fds, rendered->fd, &error);
-
-  if (handle < 0)
-    reply_error (invocation, error);
-  else
-    ggtpm_provisioning_complete_render_config (skeleton, invocation, fds,
-                                               g_variant_new_handle (handle), rendered->path);
-}
-
-static gboolean
-parse_render_config (GVariant *options, GUnixFDList *fds, GreengrassParams *params, GError **error)
-{
-  const Option table[] = {
-    { "token", "s", &params->token },
-    { "key", "s", &params->key },
-    { "thing-name", "s", &params->thing_name },
-    { "thing-arn", "s", &params->thing_arn },
-    { "region", "s", &params->region },
-    { "iot-data-endpoint", "s", &params->iot_data_endpoint },
-    { "iot-cred-endpoint", "s", &params->iot_cred_endpoint },
-    { "role-alias", "s", &params->role_alias },
-    { "root-ca-path", "s", &params->root_ca_path },
-    { "certificate-path", "s", &params->certificate_path },
-    { "root-path", "s", &params->root_path },
-    { "nucleus-version", "s", &params->nucleus_version },
-    { NULL, NULL, NULL },
-  };
-
-  return options_parse (options, fds, table, error);
-}
-
-static gboolean
-handle_render_config (GgtpmProvisioning *skeleton,
-                      GDBusMethodInvocation *invocation,
-                      GUnixFDList *fds,
-                      const char *flavour,
-                      GVariant *options,
-                      gpointer user_data)
-{
-  static const OperationType type = { render_run, render_args_free, (GDestroyNotify)rendered_free,
-                                      FALSE };
-  ProvisioningObject *object = user_data;
-  g_autoptr (RenderArgs) args = render_args_new (object->context->config, object->context->tokens);
-  GError *error = NULL;
-
-  if (!greengrass_flavour_from_string (flavour, &args->flavour, &error) ||
-      !parse_render_config (options, fds, args->params, &error))
-    reply_error (invocation, error);
-  else
-    operation_start (
-        operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args)),
-        answer_render_config);
-  return TRUE;
-}
-
 /* ---- the object ---- */
 
 GDBusInterfaceSkeleton *
@@ -288,9 +194,8 @@ provisioning_object_new (const Context *context)
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_PROVISIONING_SKELETON);
   ggtpm_provisioning_set_state (object->skeleton, "unknown");
   g_signal_connect (object->skeleton, "handle-provision", G_CALLBACK (handle_provision), object);
-  g_signal_connect (object->skeleton, "handle-render-config", G_CALLBACK (handle_render_config),
-                    object);
   token_removal_connect (object->skeleton, context);
+  config_methods_connect (context, object->skeleton);
   return object;
 }
 

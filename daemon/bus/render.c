@@ -3,21 +3,17 @@
 
 #include "render.h"
 
+#include "common/sealed-file.h"
 #include "common/secret.h"
 #include "dbus/error.h"
+#include "dbus/names.h"
 #include "token/protocol.h"
 #include "token/store.h"
 
-#include <glib/gstdio.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#define DEFAULT_TOKEN "greengrass"
-#define DEFAULT_KEY   "greenkey"
+#define DEFAULT_RUNTIME_DIR "/run/ggtpm"
 
 RenderArgs *
 render_args_new (const Config *config, Tokens *tokens)
@@ -27,8 +23,6 @@ render_args_new (const Config *config, Tokens *tokens)
   args->config = config;
   args->tokens = tokens;
   args->params = g_new0 (GreengrassParams, 1);
-  args->params->token = g_strdup (DEFAULT_TOKEN);
-  args->params->key = g_strdup (DEFAULT_KEY);
   return args;
 }
 
@@ -46,6 +40,7 @@ rendered_free (Rendered *rendered)
 {
   if (rendered->fd >= 0)
     close (rendered->fd);
+  g_free (rendered->path);
   g_free (rendered);
 }
 
@@ -74,13 +69,35 @@ load_pin (const RenderArgs *args, GError **error)
   return TRUE;
 }
 
+/* How consumers reach the chip. */
+static char *
+make_tcti (const Config *config)
+{
+  if (config->mode == CONFIG_MODE_ALONGSIDE)
+    return g_strdup (config->tcti);
+  if (g_str_equal (config->runtime_dir, DEFAULT_RUNTIME_DIR))
+    return g_strdup (config->tcti_module);
+  return g_strdup_printf ("%s:path=%s/%s", config->tcti_module, config->runtime_dir,
+                          GGTPM_SOCKET_NAME);
+}
+
 static gboolean
 complete_params (const RenderArgs *args, GCancellable *cancellable, GError **error)
 {
   GreengrassParams *params = args->params;
-  g_autoptr (TokenInfo) token = tokens_find (args->tokens, params->token, cancellable, error);
+  g_autoptr (TokenInfo) token = NULL;
   TokenKey *key;
 
+  params->pkcs11_module = g_strdup (args->config->pkcs11_module);
+  params->store_dir = g_strdup (store_get_dir (tokens_get_store (args->tokens)));
+  params->tcti = make_tcti (args->config);
+  if (!greengrass_needs_key (args->flavour))
+    return TRUE;
+  if (params->token == NULL)
+    params->token = g_strdup (RENDER_DEFAULT_TOKEN);
+  if (params->key == NULL)
+    params->key = g_strdup (RENDER_DEFAULT_KEY);
+  token = tokens_find (args->tokens, params->token, cancellable, error);
   if (token == NULL)
     return FALSE;
   key = token_info_find_key (token, params->key);
@@ -92,61 +109,9 @@ complete_params (const RenderArgs *args, GCancellable *cancellable, GError **err
     }
   params->slot = token->slot;
   params->rsa = g_str_has_prefix (key->algorithm, "rsa");
-  params->pkcs11_module = g_strdup (args->config->pkcs11_module);
   params->pin_source =
       store_get_pin_path (tokens_get_store (args->tokens), params->token, STORE_PIN_USER);
   return !greengrass_needs_pin (args->flavour) || load_pin (args, error);
-}
-
-static gboolean
-write_all (int fd, const char *text, GError **error)
-{
-  gsize len = strlen (text);
-
-  while (len > 0)
-    {
-      gssize n = write (fd, text, len);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n < 0)
-        {
-          g_set_error (error, G_IO_ERROR, (gint)g_io_error_from_errno (errno),
-                       "writing the configuration: %s", g_strerror (errno));
-          return FALSE;
-        }
-      text += n;
-      len -= (gsize)n;
-    }
-  return TRUE;
-}
-
-/* The reader can neither change it nor have it changed under its eyes. */
-static int
-make_memfd (const char *text, GError **error)
-{
-  int fd = memfd_create ("ggtpm-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-  if (fd < 0)
-    {
-      g_set_error (error, G_IO_ERROR, (gint)g_io_error_from_errno (errno),
-                   "making a memory file: %s", g_strerror (errno));
-      return -1;
-    }
-  if (!write_all (fd, text, error))
-    {
-      close (fd);
-      return -1;
-    }
-  if (lseek (fd, 0, SEEK_SET) != 0 ||
-      fcntl (fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
-    {
-      g_set_error (error, G_IO_ERROR, (gint)g_io_error_from_errno (errno),
-                   "sealing the configuration: %s", g_strerror (errno));
-      close (fd);
-      return -1;
-    }
-  return fd;
 }
 
 gpointer
@@ -162,13 +127,13 @@ render_run (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
   text = greengrass_render (args->flavour, args->params, error);
   if (text == NULL)
     return NULL;
-  fd = make_memfd (text, error);
+  fd = sealed_file_new ("ggtpm-config", text, strlen (text), error);
   secret_wipe (text, strlen (text));
   g_free (text);
   if (fd < 0)
     return NULL;
   rendered = g_new0 (Rendered, 1);
   rendered->fd = fd;
-  rendered->path = greengrass_get_default_path (args->flavour);
+  rendered->path = greengrass_make_default_path (args->flavour, args->params->unit);
   return rendered;
 }

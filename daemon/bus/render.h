@@ -9,19 +9,23 @@
 
 G_BEGIN_DECLS
 
+/* Where the caller does not say. */
+#define RENDER_DEFAULT_TOKEN "greengrass"
+#define RENDER_DEFAULT_KEY   "greenkey"
+
 /* Render: Provisioning.RenderConfig's work: what the token knows, put together with what the caller said. */
 typedef struct
 {
   const Config *config;
   Tokens *tokens;
   GreengrassFlavour flavour;
-  GreengrassParams *params; /* token and key are set */
+  GreengrassParams *params; /* what the caller said */
 } RenderArgs;
 
 typedef struct
 {
-  int fd;           /* a sealed memfd, at offset 0 */
-  const char *path; /* where the flavour looks for it; static */
+  int fd;     /* a sealed memfd, at offset 0 */
+  char *path; /* where the flavour looks for it */
 } Rendered;
 
 RenderArgs *render_args_new (const Config *config, Tokens *tokens);

@@ -17,14 +17,22 @@ static const struct
   const char *path;
   const char *root_path;
   const char *root_ca_path;
+  gboolean needs_key;
   gboolean needs_pin;
+  char *(*render) (const GreengrassParams *params, GError **error);
 } flavours[] = {
   [GREENGRASS_V1] = { "v1", "/greengrass/config/config.json", "/greengrass",
-                      "/greengrass/certs/root.ca.pem", TRUE },
+                      "/greengrass/certs/root.ca.pem", TRUE, TRUE, v1_render },
   [GREENGRASS_V2] = { "v2", "/greengrass/v2/config/config.yaml", "/greengrass/v2",
-                      "/greengrass/v2/AmazonRootCA1.pem", TRUE },
+                      "/greengrass/v2/AmazonRootCA1.pem", TRUE, TRUE, v2_render },
   [GREENGRASS_LITE] = { "lite", "/etc/greengrass/config.yaml", "/var/lib/greengrass",
-                        "/etc/greengrass/AmazonRootCA1.pem", FALSE },
+                        "/etc/greengrass/AmazonRootCA1.pem", TRUE, FALSE, lite_render },
+  /* of %s, the unit */
+  [GREENGRASS_DROP_IN] = { "drop-in", "/etc/systemd/system/%s.d/ggtpm.conf", NULL, NULL, FALSE,
+                           FALSE, drop_in_render },
+  /* The name under which tpm2-pkcs11 installs its own below /usr/share, which this one overrides. */
+  [GREENGRASS_P11_KIT] = { "p11-kit", "/etc/pkcs11/modules/tpm2_pkcs11.module", NULL, NULL, FALSE,
+                           FALSE, module_file_render },
 };
 
 /* Members of GreengrassParams that are text, under the names that people know them by. */
@@ -36,9 +44,6 @@ static const struct
 } texts[] = {
   { "token", G_STRUCT_OFFSET (GreengrassParams, token), FALSE },
   { "key", G_STRUCT_OFFSET (GreengrassParams, key), FALSE },
-  { "pin-source", G_STRUCT_OFFSET (GreengrassParams, pin_source), TRUE },
-  { "pkcs11-module", G_STRUCT_OFFSET (GreengrassParams, pkcs11_module), TRUE },
-  { "pkcs11-engine", G_STRUCT_OFFSET (GreengrassParams, pkcs11_engine), TRUE },
   { "thing-name", G_STRUCT_OFFSET (GreengrassParams, thing_name), FALSE },
   { "thing-arn", G_STRUCT_OFFSET (GreengrassParams, thing_arn), FALSE },
   { "region", G_STRUCT_OFFSET (GreengrassParams, region), FALSE },
@@ -49,6 +54,29 @@ static const struct
   { "certificate-path", G_STRUCT_OFFSET (GreengrassParams, certificate_path), TRUE },
   { "root-path", G_STRUCT_OFFSET (GreengrassParams, root_path), TRUE },
   { "nucleus-version", G_STRUCT_OFFSET (GreengrassParams, nucleus_version), FALSE },
+  { "unit", G_STRUCT_OFFSET (GreengrassParams, unit), FALSE },
+  { "pin-source", G_STRUCT_OFFSET (GreengrassParams, pin_source), TRUE },
+  { "pkcs11-module", G_STRUCT_OFFSET (GreengrassParams, pkcs11_module), TRUE },
+  { "pkcs11-engine", G_STRUCT_OFFSET (GreengrassParams, pkcs11_engine), TRUE },
+  { "store", G_STRUCT_OFFSET (GreengrassParams, store_dir), TRUE },
+  { "tcti", G_STRUCT_OFFSET (GreengrassParams, tcti), FALSE },
+};
+
+static const char *const names[] = {
+  "token",
+  "key",
+  "thing-name",
+  "thing-arn",
+  "region",
+  "iot-data-endpoint",
+  "iot-cred-endpoint",
+  "role-alias",
+  "root-ca-path",
+  "certificate-path",
+  "root-path",
+  "nucleus-version",
+  "unit",
+  NULL,
 };
 
 #define TEXT(params, i) G_STRUCT_MEMBER (char *, (params), texts[(i)].offset)
@@ -72,6 +100,21 @@ greengrass_params_free (GreengrassParams *params)
   g_free (params);
 }
 
+const char *const *
+greengrass_params_get_names (void)
+{
+  return names;
+}
+
+char **
+greengrass_params_find (GreengrassParams *params, const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    if (g_str_equal (name, texts[i].name) && g_strv_contains (names, name))
+      return &TEXT (params, i);
+  return NULL;
+}
+
 gboolean
 greengrass_flavour_from_string (const char *text, GreengrassFlavour *out_flavour, GError **error)
 {
@@ -82,14 +125,28 @@ greengrass_flavour_from_string (const char *text, GreengrassFlavour *out_flavour
         return TRUE;
       }
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-               "unknown Greengrass flavour '%s': it is one of v1, v2, lite", text);
+               "unknown flavour '%s': it is one of v1, v2, lite, drop-in, p11-kit", text);
   return FALSE;
 }
 
 const char *
-greengrass_get_default_path (GreengrassFlavour flavour)
+greengrass_flavour_to_string (GreengrassFlavour flavour)
 {
-  return flavours[flavour].path;
+  return flavours[flavour].name;
+}
+
+char *
+greengrass_make_default_path (GreengrassFlavour flavour, const char *unit)
+{
+  g_auto (GStrv) parts = g_strsplit (flavours[flavour].path, "%s", 2);
+
+  return g_strjoinv (unit, parts);
+}
+
+gboolean
+greengrass_needs_key (GreengrassFlavour flavour)
+{
+  return flavours[flavour].needs_key;
 }
 
 gboolean
@@ -186,6 +243,18 @@ check_for_v2 (const GreengrassParams *params, GError **error)
   return FALSE;
 }
 
+/* It becomes part of a path. */
+static gboolean
+check_unit (const char *unit, GError **error)
+{
+  if (unit != NULL && g_regex_match_simple ("^[A-Za-z0-9:_.\\\\@-]{1,200}\\.service$", unit,
+                                            G_REGEX_DOLLAR_ENDONLY, 0))
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "'%s' is no service unit of systemd",
+               unit != NULL ? unit : "");
+  return FALSE;
+}
+
 static gboolean
 check (GreengrassFlavour flavour, const GreengrassParams *params, GError **error)
 {
@@ -198,6 +267,8 @@ check (GreengrassFlavour flavour, const GreengrassParams *params, GError **error
     }
   if (!check_pin (flavour, params->pin, error))
     return FALSE;
+  if (flavour == GREENGRASS_DROP_IN)
+    return check_unit (params->unit, error);
   return flavour != GREENGRASS_V2 || check_for_v2 (params, error);
 }
 
@@ -255,6 +326,8 @@ complete (GreengrassFlavour flavour, const GreengrassParams *params)
   set_default (&full->thing_name, "THING-NAME");
   set_default (&full->region, "REGION");
   set_default (&full->role_alias, "GreengrassV2TokenExchangeRoleAlias");
+  set_default (&full->store_dir, "/var/lib/ggtpm/pkcs11");
+  set_default (&full->tcti, "ggtpm");
   set_default (&full->root_path, flavours[flavour].root_path);
   set_default (&full->root_ca_path, flavours[flavour].root_ca_path);
   complete_endpoints (full);
@@ -269,15 +342,5 @@ greengrass_render (GreengrassFlavour flavour, const GreengrassParams *params, GE
   if (!check (flavour, params, error))
     return NULL;
   full = complete (flavour, params);
-  switch (flavour)
-    {
-    case GREENGRASS_V1:
-      return v1_render (full, error);
-    case GREENGRASS_V2:
-      return v2_render (full, error);
-    case GREENGRASS_LITE:
-      return lite_render (full, error);
-    default:
-      g_return_val_if_reached (NULL);
-    }
+  return flavours[flavour].render (full, error);
 }

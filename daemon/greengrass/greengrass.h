@@ -10,18 +10,22 @@ G_BEGIN_DECLS
 /*
  * How `ggtpmctl config write` knows that a file is ours. JSON has no comments and an extended attribute does not
  * survive a copy, so every flavour has the same mark: a stamp beside the file, `.config.json.ggtpmd` for `config.json`
- * (GGTPM_STAMP_SUFFIX of dbus/names.h), with the file's mode, owner and group. It holds SHA-256 sums of whole files,
+ * (GGTPM_STAMP_SUFFIX of dbus/names.h), with the file's mode, owner and group. p11-kit takes every file in its
+ * directory for a configuration and gives up at one that is none: the stamp of its module file is one directory further
+ * up, `.modules.tpm2_pkcs11.module.ggtpmd`. A stamp holds SHA-256 sums of whole files,
  * lower-case hexadecimal, one a line. A file is ours if its own sum is among them: one edited by hand is not ours any
  * more. The stamp of the new file is written before the file, together with the old sum, and again without the old one
  * after it, so that a power cut between them leaves no file that is ours and looks as if it were not.
  *
- * The YAML files say in their first line who wrote them; that line is for people and decides nothing.
+ * Files that can have comments say in their first line who wrote them; that line is for people and decides nothing.
  */
 typedef enum
 {
   GREENGRASS_V1,
   GREENGRASS_V2,
   GREENGRASS_LITE,
+  GREENGRASS_DROP_IN, /* systemd's, for a unit that uses keys: environment and groups */
+  GREENGRASS_P11_KIT, /* p11-kit's module file, out of process, for whoever has OpenSSL in the same one */
 } GreengrassFlavour;
 
 /*
@@ -49,17 +53,28 @@ typedef struct
   char *certificate_path; /* a file; v2 and lite take the certificate in the token without it */
   char *root_path;
   char *nucleus_version; /* for v2; NULL: left out, the installed nucleus' own */
+  char *unit;            /* for the drop-in: `greengrass.service` */
+  char *store_dir;       /* for the drop-in and p11-kit; NULL: /var/lib/ggtpm/pkcs11 */
+  char *tcti;            /* as well, how libtpm2_pkcs11 reaches the chip; NULL: `ggtpm` */
 } GreengrassParams;
 
 void greengrass_params_free (GreengrassParams *params);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GreengrassParams, greengrass_params_free)
 
-/* `v1`, `v2`, `lite`. Errors: GGTPM_ERROR_INVALID_ARGS with the list. */
+/* Members that people may set, under the names that they know them by (`thing-name`), ended by NULL. */
+const char *const *greengrass_params_get_names (void);
+/* The member of that name, for reading and writing; NULL: there is none. */
+char **greengrass_params_find (GreengrassParams *params, const char *name);
+
+/* `v1`, `v2`, `lite`, `drop-in`, `p11-kit`. Errors: GGTPM_ERROR_INVALID_ARGS with the list. */
 gboolean greengrass_flavour_from_string (const char *text,
                                          GreengrassFlavour *out_flavour,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Where the flavour looks for it by default; static. */
-const char *greengrass_get_default_path (GreengrassFlavour flavour);
+const char *greengrass_flavour_to_string (GreengrassFlavour flavour);
+/* Where the flavour looks for it by default. @unit: for the drop-in. Free with g_free(). */
+char *greengrass_make_default_path (GreengrassFlavour flavour, const char *unit);
+/* Whether it names a key and belongs to it; the others are about the store as a whole. */
+gboolean greengrass_needs_key (GreengrassFlavour flavour);
 /* Whether the file must contain the PIN. */
 gboolean greengrass_needs_pin (GreengrassFlavour flavour);
 

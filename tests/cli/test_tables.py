@@ -91,7 +91,7 @@ class Tables(unittest.TestCase):
                           'report', 'provision', 'token list', 'token change-pin', 'token unblock',
                           'token reset-so-pin', 'token remove', 'key list', 'key create', 'key csr', 'key self-sign',
                           'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',
-                          'key decrypt', 'key delete', 'config write'])
+                          'key decrypt', 'key delete', 'config write', 'config check', 'config remove'])
 
     def test_man_has_every_command_and_no_other(self):
         sections = [name for name in self.man if name.islower()]
@@ -132,7 +132,7 @@ class Tables(unittest.TestCase):
                     self.assertEqual(noun_was_seen, not has_value)
 
     def test_completion_of_values(self):
-        self.assertEqual(complete('config', 'write', ''), ['v1', 'v2', 'lite'])
+        self.assertEqual(complete('config', 'write', ''), ['v1', 'v2', 'lite', 'p11-kit', 'drop-in'])
         self.assertEqual(complete('config', 'write', '--force', 'l'), ['lite'])
         self.assertEqual(complete('key', 'create', '--algorithm', ''), ['ecc-p256', 'rsa-2048'])
         self.assertEqual(complete('--timeout', '3', 'key', 'sign', 'k', '--hash', 'sha5'), ['sha512'])
@@ -213,7 +213,7 @@ class Usage(unittest.TestCase):
         self.assert_usage(['provision', '--tokn', 'a'], "'--tokn'", "'--token'")
         self.assert_usage(['info', '--token', 'a'], "'--token'")
         self.assert_usage(['key', 'csr'], 'KEY')
-        self.assert_usage(['config', 'write'], 'v1|v2|lite')
+        self.assert_usage(['config', 'write'], 'v1, v2, lite')
         self.assert_usage(['status', 'again'], "'again'")
         self.assert_usage(['--timeout', '-2'], '--timeout')
         self.assert_usage(['provision', '--no-wait', '--csr-out', 'x'], '--csr-out', '--no-wait')

@@ -112,6 +112,9 @@ class GateCase(unittest.TestCase):
             ('org.ggtpm1.Provisioning', 'RenderConfig'): (bus.ROOT, '(sa{sv})', 'lite', {}),
             ('org.ggtpm1.Provisioning', 'RemoveToken'): (bus.ROOT, '(sa{sv})', 'greengrass',
                                                          {'dry-run': bus.GLib.Variant('b', True)}),
+            ('org.ggtpm1.Provisioning', 'CheckConfig'): (bus.ROOT, '(sa{sv})', 'lite', {}),
+            ('org.ggtpm1.Provisioning', 'RememberConfig'): (bus.ROOT, '(ssa{sv})', 'no/path', 'lite', {}),
+            ('org.ggtpm1.Provisioning', 'ForgetConfig'): (bus.ROOT, '(sa{sv})', '/no/such/file', {}),
             ('org.ggtpm1.Token', 'ChangePin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'ChangeSoPin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'UnblockPin'): (self.token, *empty),
@@ -126,6 +129,9 @@ class GateCase(unittest.TestCase):
         ('org.ggtpm1.Key', 'GetCertificate'): 'org.ggtpm1.Error.NotFound',
         ('org.ggtpm1.Key', 'Rotate'): 'org.ggtpm1.Error.InvalidArgs',
         ('org.ggtpm1.Key', 'InstallCertificate'): 'org.ggtpm1.Error.InvalidArgs',
+        ('org.ggtpm1.Provisioning', 'CheckConfig'): 'org.ggtpm1.Error.InvalidArgs',
+        ('org.ggtpm1.Provisioning', 'RememberConfig'): 'org.ggtpm1.Error.InvalidArgs',
+        ('org.ggtpm1.Provisioning', 'ForgetConfig'): 'org.ggtpm1.Error.NotFound',
     }
 
     def do(self, caller, name, **kwargs):

@@ -40,7 +40,8 @@ ROOT_UID = 0
 ALICE = 61500    # nobody special
 MALLORY = 61501  # nobody special, too
 GUEST = 61502    # in the group ggtpm
-USERS = {'alice': ALICE, 'mallory': MALLORY, 'guest': GUEST}
+GGCORE = 61503   # nucleus lite's
+USERS = {'alice': ALICE, 'mallory': MALLORY, 'guest': GUEST, 'ggcore': GGCORE}
 GGTPM_GID = 61510
 
 SYSTEM_CONF = '/usr/share/dbus-1/system.conf'

@@ -12,7 +12,7 @@ LICENSE = r'SPDX-License-Identifier: BSD-2-Clause'
 COPYRIGHT = r'SPDX-FileCopyrightText: the ggtpmd authors'
 # What has no comments, or whose comments its reader sees.
 WITHOUT = (r'^LICENSE$|^\.(gitignore|editorconfig|clang-format)$|^meson_options\.txt$|^README\.md$|\.umockdev$|'
-           r'\.(json|pem|der|bin|csr|golden|expected|txt)$|^systemd/(ggtpmd|provision|greengrass-tpm)\.conf|'
+           r'\.(json|pem|der|bin|csr|golden|expected|txt)$|^systemd/(ggtpmd|provision)\.conf|'
            r'^tests/(fuzz/corpus|data|[a-z]+/data)/')
 
 for path in tree.files():

@@ -41,7 +41,8 @@ tear_down (Fixture *fixture, gconstpointer data)
 static gboolean
 put (Fixture *fixture, const char *text, gboolean force, gboolean *changed, GError **error)
 {
-  return config_file_write (fixture->path, text, strlen (text), (gid_t)-1, force, changed, error);
+  return config_file_write (fixture->path, text, strlen (text), CONFIG_FILE_MODE, (gid_t)-1, force,
+                            changed, error);
 }
 
 static void

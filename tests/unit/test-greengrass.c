@@ -464,11 +464,16 @@ test_flavours (void)
 {
   GreengrassFlavour flavour = GREENGRASS_V1;
   g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  g_autofree char *drop_in = NULL;
 
   g_assert_true (greengrass_flavour_from_string ("lite", &flavour, &error));
   g_assert_no_error (error);
   g_assert_cmpint (flavour, ==, GREENGRASS_LITE);
-  g_assert_cmpstr (greengrass_get_default_path (flavour), ==, "/etc/greengrass/config.yaml");
+  path = greengrass_make_default_path (flavour, NULL);
+  g_assert_cmpstr (path, ==, "/etc/greengrass/config.yaml");
+  drop_in = greengrass_make_default_path (GREENGRASS_DROP_IN, "pump.service");
+  g_assert_cmpstr (drop_in, ==, "/etc/systemd/system/pump.service.d/ggtpm.conf");
   g_assert_false (greengrass_needs_pin (flavour));
   g_assert_false (greengrass_flavour_from_string ("V1", &flavour, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS);

@@ -1,0 +1,369 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "reader.h"
+
+#include "common/secret.h"
+#include "dbus/error.h"
+
+#include <json-c/json.h>
+#include <string.h>
+#include <yaml.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_object, json_object_put)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_tokener, json_tokener_free)
+
+#define MAX_DEPTH 32
+
+typedef struct
+{
+  const char *name; /* of the value: the keys above it with slashes between */
+  ReferenceKind kind;
+  gboolean required;
+} Row;
+
+/* An object may also be a file, where its value has no `pkcs11:`. */
+static const Row v1_rows[] = {
+  { "crypto/PKCS11/P11Provider", REFERENCE_FILE, TRUE },
+  { "crypto/PKCS11/OpenSSLEngine", REFERENCE_FILE, FALSE },
+  { "crypto/PKCS11/slotLabel", REFERENCE_TOKEN, TRUE },
+  { "crypto/PKCS11/slotUserPin", REFERENCE_PIN, TRUE },
+  { "crypto/principals/IoTCertificate/privateKeyPath", REFERENCE_OBJECT, TRUE },
+  { "crypto/principals/IoTCertificate/certificatePath", REFERENCE_OBJECT, TRUE },
+  { "crypto/principals/MQTTServerCertificate/privateKeyPath", REFERENCE_OBJECT, FALSE },
+  { "crypto/principals/SecretsManager/privateKeyPath", REFERENCE_OBJECT, FALSE },
+  { "crypto/caPath", REFERENCE_FILE, TRUE },
+};
+
+#define V2_PROVIDER "services/aws.greengrass.crypto.Pkcs11Provider/configuration/"
+static const Row v2_rows[] = {
+  { V2_PROVIDER "library", REFERENCE_FILE, TRUE },
+  { V2_PROVIDER "slot", REFERENCE_SLOT, TRUE },
+  { V2_PROVIDER "userPin", REFERENCE_PIN, TRUE },
+  { "system/privateKeyPath", REFERENCE_OBJECT, TRUE },
+  { "system/certificateFilePath", REFERENCE_OBJECT, TRUE },
+  { "system/rootCaPath", REFERENCE_FILE, TRUE },
+};
+
+static const Row lite_rows[] = {
+  { "system/privateKeyPath", REFERENCE_OBJECT, TRUE },
+  { "system/certificateFilePath", REFERENCE_OBJECT, TRUE },
+  { "system/rootCaPath", REFERENCE_FILE, TRUE },
+};
+
+static const Row environment_rows[] = {
+  { "TPM2_PKCS11_STORE", REFERENCE_DIR, TRUE },
+  { "remote", REFERENCE_FILE, FALSE },
+};
+
+static const struct
+{
+  const Row *rows;
+  gsize n_rows;
+} tables[] = {
+  [GREENGRASS_V1] = { v1_rows, G_N_ELEMENTS (v1_rows) },
+  [GREENGRASS_V2] = { v2_rows, G_N_ELEMENTS (v2_rows) },
+  [GREENGRASS_LITE] = { lite_rows, G_N_ELEMENTS (lite_rows) },
+  [GREENGRASS_DROP_IN] = { environment_rows, G_N_ELEMENTS (environment_rows) },
+  [GREENGRASS_P11_KIT] = { environment_rows, G_N_ELEMENTS (environment_rows) },
+};
+
+static void
+free_value (gpointer value)
+{
+  if (value != NULL)
+    secret_wipe (value, strlen (value));
+  g_free (value);
+}
+
+void
+reference_free (Reference *reference)
+{
+  free_value (reference->value);
+  g_free (reference->name);
+  g_free (reference);
+}
+
+static char *
+join (const char *above, const char *name)
+{
+  return *above == '\0' ? g_strdup (name) : g_strconcat (above, "/", name, NULL);
+}
+
+/* ---- each kind of file becomes name -> value ---- */
+
+static void
+flatten_json (json_object *value, const char *name, GHashTable *values)
+{
+  if (!json_object_is_type (value, json_type_object))
+    {
+      g_hash_table_insert (values, g_strdup (name), g_strdup (json_object_get_string (value)));
+      return;
+    }
+  json_object_object_foreach (value, key, member)
+    {
+      g_autofree char *below = join (name, key);
+
+      flatten_json (member, below, values);
+    }
+}
+
+static gboolean
+read_json (const char *text, gsize len, GHashTable *values, GError **error)
+{
+  g_autoptr (json_tokener) tokener = json_tokener_new_ex (MAX_DEPTH);
+  g_autoptr (json_object) root = NULL;
+
+  json_tokener_set_flags (tokener, JSON_TOKENER_STRICT);
+  root = json_tokener_parse_ex (tokener, text, (int)len + 1);
+  if (!json_object_is_type (root, json_type_object))
+    {
+      enum json_tokener_error problem = json_tokener_get_error (tokener);
+
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "no JSON object: %s",
+                   problem != json_tokener_success ? json_tokener_error_desc (problem)
+                                                   : "it is something else");
+      return FALSE;
+    }
+  flatten_json (root, "", values);
+  return TRUE;
+}
+
+typedef struct
+{
+  yaml_parser_t parser;
+  GHashTable *values;
+  guint depth;
+} YamlReader;
+
+static gboolean
+next_event (YamlReader *reader, yaml_event_t *event, GError **error)
+{
+  if (yaml_parser_parse (&reader->parser, event))
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "no YAML: line %" G_GSIZE_FORMAT ": %s", reader->parser.problem_mark.line + 1,
+               reader->parser.problem != NULL ? reader->parser.problem : "out of memory");
+  return FALSE;
+}
+
+static gboolean read_yaml_mapping (YamlReader *reader, const char *name, GError **error);
+
+/* What is in a sequence is nobody's business here. */
+static gboolean
+skip_yaml_sequence (YamlReader *reader, GError **error)
+{
+  guint depth = 1;
+
+  while (depth > 0)
+    {
+      yaml_event_t event;
+
+      if (!next_event (reader, &event, error))
+        return FALSE;
+      if (event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT)
+        depth++;
+      else if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT)
+        depth--;
+      yaml_event_delete (&event);
+    }
+  return TRUE;
+}
+
+static gboolean
+read_yaml_value (YamlReader *reader, const char *name, yaml_event_t *event, GError **error)
+{
+  if (event->type == YAML_SEQUENCE_START_EVENT)
+    return skip_yaml_sequence (reader, error);
+  if (event->type == YAML_MAPPING_START_EVENT)
+    return read_yaml_mapping (reader, name, error);
+  /* an alias is nobody's business either */
+  if (event->type == YAML_SCALAR_EVENT)
+    g_hash_table_insert (
+        reader->values, g_strdup (name),
+        g_strndup ((const char *)event->data.scalar.value, event->data.scalar.length));
+  return TRUE;
+}
+
+static gboolean
+read_yaml_mapping (YamlReader *reader, const char *name, GError **error)
+{
+  if (++reader->depth > MAX_DEPTH)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                           "no YAML: nested too deep");
+      return FALSE;
+    }
+  for (;;)
+    {
+      g_autofree char *below = NULL;
+      yaml_event_t event;
+      gboolean done;
+
+      if (!next_event (reader, &event, error))
+        return FALSE;
+      if (event.type == YAML_SCALAR_EVENT)
+        below = join (name, (const char *)event.data.scalar.value);
+      done = event.type == YAML_MAPPING_END_EVENT;
+      yaml_event_delete (&event);
+      if (done)
+        break;
+      if (below == NULL)
+        {
+          g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                               "no YAML that Greengrass reads: a key is not text");
+          return FALSE;
+        }
+      if (!next_event (reader, &event, error))
+        return FALSE;
+      done = !read_yaml_value (reader, below, &event, error);
+      yaml_event_delete (&event);
+      if (done)
+        return FALSE;
+    }
+  reader->depth--;
+  return TRUE;
+}
+
+static gboolean
+read_yaml_document (YamlReader *reader, GError **error)
+{
+  gboolean has_mapping = FALSE;
+
+  for (;;)
+    {
+      yaml_event_t event;
+      yaml_event_type_t type;
+
+      if (!next_event (reader, &event, error))
+        return FALSE;
+      type = event.type;
+      yaml_event_delete (&event);
+      if (type == YAML_STREAM_END_EVENT && has_mapping)
+        return TRUE;
+      if (type == YAML_MAPPING_START_EVENT && !has_mapping)
+        {
+          has_mapping = TRUE;
+          if (!read_yaml_mapping (reader, "", error))
+            return FALSE;
+        }
+      else if (type != YAML_STREAM_START_EVENT && type != YAML_DOCUMENT_START_EVENT &&
+               type != YAML_DOCUMENT_END_EVENT)
+        {
+          g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                               "no YAML that Greengrass reads: it is not one mapping");
+          return FALSE;
+        }
+    }
+}
+
+static gboolean
+read_yaml (const char *text, gsize len, GHashTable *values, GError **error)
+{
+  YamlReader reader = { .values = values };
+  gboolean done;
+
+  if (!yaml_parser_initialize (&reader.parser))
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "cannot read YAML: no memory");
+      return FALSE;
+    }
+  yaml_parser_set_input_string (&reader.parser, (const unsigned char *)text, len);
+  done = read_yaml_document (&reader, error);
+  yaml_parser_delete (&reader.parser);
+  return done;
+}
+
+/* systemd's and p11-kit's: what drop-in.c and module-file.c write. */
+static void
+read_lines (const char *text, GHashTable *values)
+{
+  static const struct
+  {
+    const char *name;
+    const char *pattern;
+  } rows[] = {
+    { "TPM2_PKCS11_STORE", "TPM2_PKCS11_STORE:?=([^\"\\s}]+)" },
+    { "remote", "^remote:.*p11-kit remote ([^\\s']+)" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (GRegex) regex = g_regex_new (rows[i].pattern, G_REGEX_MULTILINE, 0, NULL);
+      g_autoptr (GMatchInfo) match = NULL;
+
+      if (g_regex_match (regex, text, 0, &match))
+        g_hash_table_insert (values, g_strdup (rows[i].name), g_match_info_fetch (match, 1));
+    }
+}
+
+/* ---- what of that is a reference ---- */
+
+/* file:///greengrass/... */
+static char *
+strip_file_uri (const char *value)
+{
+  const char *path = value;
+
+  if (!g_str_has_prefix (value, "file:"))
+    return g_strdup (value);
+  path += strlen ("file:");
+  while (path[0] == '/' && path[1] == '/')
+    path++;
+  return g_uri_unescape_string (path, NULL);
+}
+
+static Reference *
+make_reference (const Row *row, const char *value)
+{
+  Reference *reference = g_new0 (Reference, 1);
+
+  reference->kind = row->kind;
+  reference->name = g_strdup (row->name);
+  if (value != NULL && row->kind == REFERENCE_OBJECT && !g_str_has_prefix (value, "pkcs11:"))
+    reference->kind = REFERENCE_FILE;
+  reference->value = value != NULL && reference->kind == REFERENCE_FILE ? strip_file_uri (value)
+                                                                        : g_strdup (value);
+  return reference;
+}
+
+static gboolean
+read_values (GreengrassFlavour flavour,
+             const char *text,
+             gsize len,
+             GHashTable *values,
+             GError **error)
+{
+  if (len >= G_MAXINT || !g_utf8_validate_len (text, len, NULL))
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "it is not UTF-8");
+      return FALSE;
+    }
+  if (flavour == GREENGRASS_V1)
+    return read_json (text, len, values, error);
+  if (flavour == GREENGRASS_V2 || flavour == GREENGRASS_LITE)
+    return read_yaml (text, len, values, error);
+  read_lines (text, values);
+  return TRUE;
+}
+
+GPtrArray *
+reader_read (GreengrassFlavour flavour, const char *text, gsize len, GError **error)
+{
+  g_autoptr (GHashTable) values =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_value);
+  g_autoptr (GPtrArray) references = NULL;
+
+  if (!read_values (flavour, text, len, values, error))
+    return NULL;
+  references = g_ptr_array_new_with_free_func ((GDestroyNotify)reference_free);
+  for (gsize i = 0; i < tables[flavour].n_rows; i++)
+    {
+      const Row *row = &tables[flavour].rows[i];
+      const char *value = g_hash_table_lookup (values, row->name);
+
+      if (value != NULL || row->required)
+        g_ptr_array_add (references, make_reference (row, value));
+    }
+  return g_steal_pointer (&references);
+}

@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""ggtpmctl config: what was written is kept current, checked, and removed; what is not ours, or was edited, is not."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cli  # noqa: E402
+import bus  # noqa: E402
+
+
+class Config(cli.Case):
+    def setUp(self):
+        """A daemon of its own: what it remembers belongs to one test."""
+        if not cli.swtpm.available():
+            self.skipTest('not installed: swtpm')
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        self.tpm = stack.enter_context(cli.swtpm.Swtpm())
+        self.daemon = stack.enter_context(bus.Daemon(self.bus, self.tpm))
+        self.home = self.path('home')
+        os.mkdir(self.home)
+        self.addCleanup(shutil.rmtree, self.home)
+        self.ok('provision')
+        self.ok('key', 'self-sign', 'greenkey', '--out', self.file('root.pem'))
+        self.ok('key', 'install-cert', 'greenkey', self.file('root.pem'))
+
+    def file(self, name):
+        return os.path.join(self.home, name)
+
+    def read(self, name):
+        with open(self.file(name), encoding='utf-8') as file:
+            return file.read()
+
+    def write(self, flavour, name, *args):
+        root = ['--root-ca-path', self.file('root.pem')] if flavour in ('v1', 'v2', 'lite') else []
+        certificate = ['--certificate-path', self.file('root.pem')] if flavour == 'v1' else []
+        self.ok('config', 'write', flavour, *args, '--path', self.file(name), *root, *certificate)
+
+    def write_all(self):
+        for flavour in ('v1', 'v2', 'lite'):
+            self.write(flavour, flavour)
+        self.write('p11-kit', 'etc/modules/tpm2_pkcs11.module')
+        self.write('drop-in', 'pump.service.d/ggtpm.conf', 'pump.service')
+
+    def check(self, code):
+        """(name of the file, check) -> [(verdict, text)]"""
+        result = self.run_ctl('--json', 'config', 'check')
+        self.assertEqual((result.returncode, result.stderr), (code, ''), result.stdout)
+        found = {}
+        for config in json.loads(result.stdout)['configs']:
+            name = os.path.relpath(config['path'], self.home)
+            self.assertEqual(config['good'], all(row['verdict'] != 'fault' for row in config['checks']))
+            for row in config['checks']:
+                found.setdefault((name, row['check']), []).append((row['verdict'], row['text']))
+                self.assertEqual(row['remedy'] if row['verdict'] == 'ok' else '', '')
+        self.assertEqual(self.run_ctl('config', 'check').returncode, code)
+        return found
+
+    def faults(self):
+        return {key for key, rows in self.check(1).items() for verdict, _ in rows if verdict == 'fault'}
+
+    def inodes(self):
+        return {name: os.stat(self.file(name)).st_ino for name in ('v1', 'v2', 'lite', 'pump.service.d/ggtpm.conf')}
+
+    def test_all_is_well(self):
+        self.write_all()
+        found = self.check(0)
+        self.assertEqual({name for name, _ in found},
+                         {'v1', 'v2', 'lite', 'etc/modules/tpm2_pkcs11.module', 'pump.service.d/ggtpm.conf'})
+        for check in ('current', 'parses', 'slot', 'pin', 'key', 'certificate', 'file'):
+            self.assertEqual({verdict for verdict, _ in found['v2', check]}, {'ok'}, check)
+        # nucleus lite's user reads the PIN file and the root CA
+        self.assertEqual({verdict for verdict, _ in found['lite', 'file']}, {'ok'})
+        self.assertNotIn(('lite', 'access'), found)
+        before = self.inodes()
+        for config in self.json('config', 'write', '--all')['configs']:
+            self.assertIs(config['changed'], False)
+        self.assertEqual(self.inodes(), before)
+
+    def test_modes(self):
+        self.write_all()
+        for name, mode in (('v2', 0o640), ('pump.service.d/ggtpm.conf', 0o644),
+                           ('etc/modules/tpm2_pkcs11.module', 0o644)):
+            self.assertEqual(stat.S_IMODE(os.stat(self.file(name)).st_mode), mode)
+        # p11-kit would take a stamp for a configuration
+        self.assertEqual(os.listdir(self.file('etc/modules')), ['tpm2_pkcs11.module'])
+
+    def test_slot_changes(self):
+        self.write_all()
+        before = self.inodes()
+        database = sqlite3.connect(self.daemon.state_dir + '/pkcs11/tpm2_pkcs11.sqlite3')
+        with database:
+            database.execute('UPDATE tokens SET id = 9')
+            for table in ('sealobjects', 'tobjects'):
+                database.execute(f'UPDATE {table} SET tokid = 9')
+        database.close()
+        found = self.check(1)
+        self.assertEqual(found['v2', 'current'], [('fault', 'it is out of date')])
+        self.assertEqual(found['v2', 'slot'],
+                         [('fault', "slot 1 has no token, the token 'greengrass' is in slot 9")])
+        self.assertEqual(found['v1', 'current'][0][0], 'ok')
+        changed = {os.path.basename(row['path']) for row in self.json('config', 'write', '--all')['configs']
+                   if row['changed']}
+        self.assertEqual(changed, {'v2'})
+        self.assertRegex(self.read('v2'), r'(?m)^ +slot: 9$')
+        after = self.inodes()
+        self.assertEqual({name for name in after if after[name] != before[name]}, {'v2'})
+        self.check(0)
+
+    def test_pin_changes(self):
+        self.write_all()
+        self.ok('token', 'change-pin', 'greengrass')
+        self.assertEqual(self.faults(), {('v1', 'current'), ('v1', 'pin'), ('v2', 'current'), ('v2', 'pin')})
+        self.ok('config', 'write', '--all')
+        with open(self.daemon.state_dir + '/pins/greengrass.user', encoding='ascii') as file:
+            pin = file.read().strip()
+        self.assertIn(pin, self.read('v1'))
+        self.assertIn(pin, self.read('v2'))
+        self.check(0)
+
+    def test_edited(self):
+        """What people wrote stays; the others are renewed all the same."""
+        self.write_all()
+        text = self.read('v2').replace('slot: 1', 'slot: 4') + 'mine: "precious"\n'
+        with open(self.file('v2'), 'w', encoding='utf-8') as file:
+            file.write(text)
+        found = self.check(1)
+        self.assertEqual(found['v2', 'current'][0][0], 'unknown')
+        self.assertEqual(found['v2', 'slot'][0][0], 'fault')
+        self.ok('token', 'change-pin', 'greengrass')
+        result = self.run_ctl('config', 'write', '--all')
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(self.file('v2'), result.stderr)
+        self.assertIn('changed since', result.stderr)
+        self.assertEqual(self.read('v2'), text)
+        self.assertEqual(self.check(1)['v1', 'current'][0][0], 'ok')
+        with open(self.file('v2'), 'w', encoding='utf-8') as file:
+            file.write('a: [')
+        self.assertEqual(self.check(1)['v2', 'parses'][0][0], 'fault')
+
+    def test_what_it_points_at(self):
+        self.write_all()
+        os.chmod(self.file('root.pem'), 0o600)
+        found = self.check(1)
+        self.assertEqual([verdict for verdict, _ in found['lite', 'access']], ['fault'])
+        self.assertEqual({verdict for verdict, _ in found['v1', 'file']}, {'ok'})  # root reads it
+        os.unlink(self.file('root.pem'))
+        self.assertEqual(self.faults(), {('v1', 'file'), ('v2', 'file'), ('lite', 'file')})
+        # the key goes: nothing of it can be rendered any more
+        self.ok('key', 'delete', 'greenkey', '--yes')
+        self.assertLessEqual({('v1', 'key'), ('v2', 'key'), ('lite', 'key'), ('v1', 'current')}, self.faults())
+        result = self.run_ctl('config', 'write', '--all')
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no key 'greenkey'", result.stderr)
+        self.assertIn('PKCS11', self.read('v1'))
+
+    def test_missing_and_removed(self):
+        self.write_all()
+        os.unlink(self.file('lite'))
+        self.assertEqual(self.faults(), {('lite', 'current')})
+        self.ok('config', 'write', '--all')
+        self.check(0)
+        self.assertEqual(self.json('config', 'remove', self.file('lite')), {'path': self.file('lite')})
+        self.assertFalse(os.path.exists(self.file('lite')))
+        self.assertFalse(os.path.exists(self.file('.lite.ggtpmd')))
+        self.ok('config', 'write', '--all')
+        self.assertFalse(os.path.exists(self.file('lite')))
+        with open(self.file('v1'), 'a', encoding='ascii') as file:
+            file.write('\n')
+        self.fails(1, 'Exists', 'config', 'remove', self.file('v1'))
+        self.assertTrue(os.path.exists(self.file('v1')))
+        self.ok('config', 'remove', self.file('v1'), '--force')
+        self.fails(3, 'NotFound', 'config', 'remove', self.file('v1'))
+        self.assertEqual({name for name, _ in self.check(0)},
+                         {'v2', 'etc/modules/tpm2_pkcs11.module', 'pump.service.d/ggtpm.conf'})
+
+    def test_usage(self):
+        for args, part in ((['drop-in'], 'needs a unit'), (['v1', 'pump.service'], 'too many'), ([], 'missing'),
+                           (['v1', '--all'], '--all'), (['--all', '--print'], '--all')):
+            with self.subTest(args=args):
+                self.assertIn(part, self.fails(2, 'InvalidArgs', 'config', 'write', *args))
+        for unit in ('../x.service', 'x', 'a/b.service', '.service', 'x' * 300 + '.service'):
+            with self.subTest(unit=unit):
+                self.assertIn('no service unit',
+                              self.fails(2, 'InvalidArgs', 'config', 'write', 'drop-in', unit, '--print'))
+        text = self.ok('config', 'write', 'drop-in', 'getty@tty1.service', '--print')
+        self.assertIn(f'Environment="TPM2_PKCS11_STORE={self.daemon.state_dir}/pkcs11"\n', text)
+        self.assertIn('\nSupplementaryGroups=ggtpm tss\n', text)
+
+
+if __name__ == '__main__':
+    bus.main()
