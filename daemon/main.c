@@ -112,6 +112,7 @@ get_device (BrokerState state, BrokerFault fault)
     case BROKER_FAULT_DENIED:
     case BROKER_FAULT_IO:
     case BROKER_FAULT_PROTOCOL:
+    case BROKER_FAULT_SILENT:
       return HEALTH_DEVICE_IO;
     case BROKER_FAULT_NONE:
     default:

@@ -15,7 +15,7 @@ typedef enum
   BROKER_STATE_STARTING,
   BROKER_STATE_READY,
   BROKER_STATE_UNAVAILABLE, /* no chip, or it is somebody else's; opened again with back-off */
-  BROKER_STATE_FAILED,      /* there, and does not speak TPM 2.0; opened again with back-off */
+  BROKER_STATE_FAILED,      /* there, and silent or no TPM 2.0; opened again with back-off */
 } BrokerState;
 
 typedef enum
@@ -24,8 +24,9 @@ typedef enum
   BROKER_FAULT_MISSING,  /* ENOENT, ENODEV, nobody listens */
   BROKER_FAULT_BUSY,     /* EBUSY */
   BROKER_FAULT_DENIED,   /* EACCES, EPERM */
-  BROKER_FAULT_IO,       /* EIO, a time-out, the TCTI's other errors */
+  BROKER_FAULT_IO,       /* EIO, the TCTI's other errors */
   BROKER_FAULT_PROTOCOL, /* not a TPM 2.0 response */
+  BROKER_FAULT_SILENT,   /* no response, or only a part of one, within ChipTimeoutSec */
 } BrokerFault;
 
 /* Who is at the other end of a connection. */

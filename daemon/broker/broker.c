@@ -302,7 +302,9 @@ chip_failed (Broker *broker)
   broker->backoff = CLAMP (broker->backoff * 2, BACKOFF_MIN_US, BACKOFF_MAX_US);
   broker->reopen_at = now + broker->backoff;
   directory_set_abilities (broker->directory, FALSE, FALSE);
-  report (broker, fault == BROKER_FAULT_PROTOCOL ? BROKER_STATE_FAILED : BROKER_STATE_UNAVAILABLE,
+  report (broker,
+          fault == BROKER_FAULT_PROTOCOL || fault == BROKER_FAULT_SILENT ? BROKER_STATE_FAILED
+                                                                         : BROKER_STATE_UNAVAILABLE,
           fault, reason, FALSE);
   chip_close (broker->chip);
 }
@@ -336,12 +338,10 @@ chip_opened (Broker *broker)
 static void
 check_chip (Broker *broker, gint64 now)
 {
+  if (chip_get_status (broker->chip) == CHIP_CLOSED && now >= broker->reopen_at)
+    chip_open (broker->chip);
   switch (chip_get_status (broker->chip))
     {
-    case CHIP_CLOSED:
-      if (now >= broker->reopen_at)
-        chip_open (broker->chip);
-      break;
     case CHIP_OPEN:
       if (broker->state != BROKER_STATE_READY)
         chip_opened (broker);
@@ -349,6 +349,7 @@ check_chip (Broker *broker, gint64 now)
     case CHIP_FAILED:
       chip_failed (broker);
       break;
+    case CHIP_CLOSED:
     case CHIP_OPENING:
     default:
       break;
@@ -402,6 +403,13 @@ idle_time (const Broker *broker)
          (broker->rest != BROKER_REST_NONE ? 0 : (gint64)broker->config->idle_evict_ms * 1000);
 }
 
+/* Something is to be done once nobody has wanted the chip for the idle time. */
+static gboolean
+is_in_chip (const Broker *broker)
+{
+  return resource_manager_has_loaded (broker->rm) || chip_can_rest (broker->chip);
+}
+
 /* One step of what is done while nobody wants the chip. Returns whether there may be more to do. */
 static gboolean
 tidy_one (Broker *broker, gint64 now)
@@ -410,9 +418,14 @@ tidy_one (Broker *broker, gint64 now)
     return FALSE;
   if (resource_manager_sweep (broker->rm))
     return TRUE;
-  if (!resource_manager_has_loaded (broker->rm))
+  if (!is_in_chip (broker))
     return FALSE;
-  return now < idle_time (broker) || resource_manager_idle_step (broker->rm);
+  if (now < idle_time (broker))
+    return TRUE;
+  if (resource_manager_has_loaded (broker->rm) && resource_manager_idle_step (broker->rm))
+    return TRUE;
+  chip_rest (broker->chip);
+  return FALSE;
 }
 
 static void
@@ -443,11 +456,12 @@ next_deadline (Broker *broker)
     return 0;
   if (chip_get_status (broker->chip) == CHIP_CLOSED)
     deadline = earlier (deadline, broker->reopen_at);
+  if (chip_get_deadline (broker->chip) >= 0)
+    deadline = earlier (deadline, chip_get_deadline (broker->chip));
   if (chip_get_status (broker->chip) == CHIP_FAILED)
     deadline = 0;
   if (broker->state == BROKER_STATE_READY && !broker->idle_done)
-    deadline =
-        earlier (deadline, resource_manager_has_loaded (broker->rm) ? idle_time (broker) : 0);
+    deadline = earlier (deadline, is_in_chip (broker) ? idle_time (broker) : 0);
   if (clients_get_resume_time (broker->clients) >= 0)
     deadline = earlier (deadline, clients_get_resume_time (broker->clients));
   return deadline;

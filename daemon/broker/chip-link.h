@@ -8,43 +8,57 @@
 
 #include "broker-types.h"
 #include "command.h"
+#include "loop.h"
 
 G_BEGIN_DECLS
 
 /*
- * ChipLink: one opened TCTI and the thread that blocks for it. It is let go, not joined: a TCTI that never returns
- * costs a thread and nothing else.
+ * ChipLink: one opened way to the chip, of one of two kinds: chip-socket, a unix socket that is read and written here,
+ * and chip-tcti, any TCTI, with a thread that blocks for it where it must. Its descriptors are watched on the loop, and
+ * none of its functions blocks. Broker thread.
  */
 typedef struct _ChipLink ChipLink;
 
-/* Starts opening @conf; the descriptor of chip_link_get_event_fd() becomes readable at every end of something. */
-ChipLink *chip_link_new (const char *conf);
-/* Closes the TCTI, now or as soon as it returns. */
+typedef struct
+{
+  /* Closes it, at the latest when the TCTI returns. */
+  void (*drop) (ChipLink *link);
+  /* Nothing else is under way. @command: not used after the call. */
+  TSS2_RC (*transmit) (ChipLink *link, const guint8 *command, gsize size, guint8 locality);
+  /* TRY_AGAIN: not all of it has come. @response: COMMAND_MAX_SIZE bytes, written on success. */
+  TSS2_RC (*receive) (ChipLink *link, guint8 *response, gsize *out_size);
+  TSS2_RC (*cancel) (ChipLink *link);
+  /* Lets others have the chip until the next command; where can_rest. */
+  void (*rest) (ChipLink *link);
+} ChipLinkFuncs;
+
+struct _ChipLink
+{
+  const ChipLinkFuncs *funcs;
+  /* Set by the link: */
+  gboolean opening;
+  gboolean awake; /* there may be something to receive; its user clears it */
+  gboolean can_rest;
+  gboolean can_cancel;
+  gboolean can_set_locality;
+  gboolean
+      refused_locality; /* the last command was not sent: no such locality, and the chip is well */
+  BrokerFault fault;
+  char *reason; /* NULL: it is well */
+  /* Set by its user: */
+  gboolean busy; /* a command is under way */
+};
+
 void chip_link_drop (ChipLink *link);
 
-int chip_link_get_event_fd (const ChipLink *link);
-
-/* TRUE: no more under way; takes the event. */
-gboolean chip_link_poll (ChipLink *link);
-
-/* After opening: NULL reason if it worked. */
-BrokerFault chip_link_get_fault (const ChipLink *link, const char **out_reason);
-/* -1: the TCTI has none, use chip_link_start(). */
-int chip_link_get_poll_fd (const ChipLink *link);
-gboolean chip_link_can_cancel (const ChipLink *link);
-gboolean chip_link_can_set_locality (const ChipLink *link);
-
-/* For a TCTI with a poll descriptor. */
-TSS2_RC chip_link_transmit (ChipLink *link, const guint8 *command, gsize size, guint8 locality);
-TSS2_RC chip_link_receive (ChipLink *link, guint8 *response, gsize *out_size);
-
-/* For one without: starts, and after chip_link_poll() takes the result. */
-void chip_link_start (ChipLink *link, const guint8 *command, gsize size, guint8 locality);
-TSS2_RC chip_link_finish (ChipLink *link, guint8 *response, gsize *out_size);
-
-/* Whether the last command failed since the TCTI does not know its locality: it was not sent, and the TCTI is well. */
-gboolean chip_link_has_refused_locality (const ChipLink *link);
-
-TSS2_RC chip_link_cancel (ChipLink *link);
+/* For the kinds of link. The first reason stays; @reason: taken. */
+void chip_link_fail (ChipLink *link, BrokerFault fault, char *reason);
+/* What the kernel says of the chip's file or socket. */
+void chip_link_fail_errno (ChipLink *link, const char *path, int error);
+void chip_link_fail_hangup (ChipLink *link);
+/* As loop_add(), and the link fails where that does. */
+void chip_link_watch (ChipLink *link, Loop *loop, LoopWatch *watch, int fd, guint32 events);
+/* Closes @link's own part. */
+void chip_link_clear (ChipLink *link);
 
 G_END_DECLS

@@ -4,8 +4,12 @@
 #include "chip.h"
 
 #include "chip-link.h"
+#include "chip-socket.h"
+#include "chip-tcti.h"
 
-#include <sys/epoll.h>
+/* What the kernel's driver and software TPMs take (TPM_BUFSIZE; libtpms' buffer). The former refuses more with an error
+ * of the device, the latter answer the rest as if it were another command. */
+#define MAX_COMMAND 4096
 
 struct _Chip
 {
@@ -14,33 +18,10 @@ struct _Chip
   gint64 timeout_us;
   ChipStatus status;
   ChipLink *link;
-  LoopWatch event; /* of the link's thread */
-  LoopWatch poll;  /* of the TCTI itself */
-  gboolean busy;   /* a command is under way */
-  gboolean answered;
+  gint64 open_until; /* CHIP_OPENING */
   BrokerFault fault;
   char *reason;
 };
-
-static void
-on_event (LoopWatch *watch, guint32 events)
-{
-  Chip *chip = (Chip *)(gpointer)((char *)watch - G_STRUCT_OFFSET (Chip, event));
-
-  if (chip_link_poll (chip->link))
-    chip->answered = TRUE;
-}
-
-static void
-on_poll (LoopWatch *watch, guint32 events)
-{
-  Chip *chip = (Chip *)(gpointer)((char *)watch - G_STRUCT_OFFSET (Chip, poll));
-
-  chip->answered = TRUE;
-  if (!chip->busy && (events & (EPOLLHUP | EPOLLERR)) != 0)
-    chip_set_fault (chip, BROKER_FAULT_MISSING,
-                    "the TPM has gone: what is below its TCTI has closed the connection");
-}
 
 Chip *
 chip_new (Loop *loop, const char *conf, guint timeout_s)
@@ -50,8 +31,6 @@ chip_new (Loop *loop, const char *conf, guint timeout_s)
   chip->loop = loop;
   chip->conf = g_strdup (conf);
   chip->timeout_us = (gint64)timeout_s * G_USEC_PER_SEC;
-  chip->event = (LoopWatch){ .ready = on_event, .fd = -1 };
-  chip->poll = (LoopWatch){ .ready = on_poll, .fd = -1 };
   return chip;
 }
 
@@ -67,8 +46,6 @@ chip_free (Chip *chip)
 void
 chip_close (Chip *chip)
 {
-  loop_remove (chip->loop, &chip->event);
-  loop_remove (chip->loop, &chip->poll);
   g_clear_pointer (&chip->link, chip_link_drop);
   chip->status = CHIP_CLOSED;
 }
@@ -84,74 +61,16 @@ chip_set_fault (Chip *chip, BrokerFault fault, const char *reason)
   chip->reason = g_strdup (reason);
 }
 
-static void
-watch (Chip *chip, LoopWatch *event, int fd, guint32 events)
-{
-  if (!loop_add (chip->loop, event, fd, events))
-    chip_set_fault (chip, BROKER_FAULT_IO,
-                    "no descriptor is left to wait for the TPM with: raise LimitNOFILE= of "
-                    "ggtpmd.service, or lower MaxConnections=");
-}
-
 void
 chip_open (Chip *chip)
 {
   chip_close (chip);
   g_clear_pointer (&chip->reason, g_free);
   chip->fault = BROKER_FAULT_NONE;
-  chip->answered = FALSE;
-  chip->link = chip_link_new (chip->conf);
   chip->status = CHIP_OPENING;
-  watch (chip, &chip->event, chip_link_get_event_fd (chip->link), EPOLLIN);
-}
-
-/* The link's thread is done with opening. */
-static void
-finish_opening (Chip *chip)
-{
-  const char *reason;
-  BrokerFault fault = chip_link_get_fault (chip->link, &reason);
-  int fd = chip_link_get_poll_fd (chip->link);
-
-  if (reason != NULL)
-    {
-      chip_set_fault (chip, fault, reason);
-      return;
-    }
-  chip->status = CHIP_OPEN;
-  /* Edge-triggered: a peer that has hung up must not spin the loop. */
-  if (fd >= 0)
-    watch (chip, &chip->poll, fd, EPOLLIN | EPOLLET);
-}
-
-ChipStatus
-chip_get_status (const Chip *chip)
-{
-  if (chip->status == CHIP_OPENING && chip->answered)
-    finish_opening ((Chip *)chip);
-  return chip->status;
-}
-
-BrokerFault
-chip_get_fault (const Chip *chip, const char **out_reason)
-{
-  *out_reason = chip->reason;
-  return chip->fault;
-}
-
-static TSS2_RC
-fail_io (Chip *chip, const char *what, TSS2_RC rc)
-{
-  g_autofree char *reason = NULL;
-
-  if (chip_link_has_refused_locality (chip->link))
-    return rc;
-  reason = g_strdup_printf (
-      "%s the TPM (TCTI \"%s\") failed (0x%08x): see the kernel's log for its driver", what,
-      chip->conf, rc);
-
-  chip_set_fault (chip, BROKER_FAULT_IO, reason);
-  return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER ? rc : TSS2_TCTI_RC_IO_ERROR;
+  chip->open_until = g_get_monotonic_time () + chip->timeout_us;
+  chip->link = chip_socket_takes (chip->conf) ? chip_socket_open (chip->loop, chip->conf)
+                                              : chip_tcti_open (chip->loop, chip->conf);
 }
 
 static TSS2_RC
@@ -162,66 +81,120 @@ fail_timeout (Chip *chip)
                        " s: if it keeps silent, the system must be switched off and on",
                        chip->timeout_us / G_USEC_PER_SEC);
 
-  chip_set_fault (chip, BROKER_FAULT_IO, reason);
+  chip_set_fault (chip, BROKER_FAULT_SILENT, reason);
   return TSS2_TCTI_RC_IO_ERROR;
 }
 
-/* Runs the loop until the TCTI may have something. */
-static gboolean
-wait_for_answer (Chip *chip, gint64 deadline)
+/* Takes over what the link has found. */
+static void
+update_status (Chip *chip)
 {
-  while (!chip->answered)
+  if (chip->status != CHIP_OPENING && chip->status != CHIP_OPEN)
+    return;
+  if (chip->link->reason != NULL)
+    chip_set_fault (chip, chip->link->fault, chip->link->reason);
+  else if (!chip->link->opening)
+    chip->status = CHIP_OPEN;
+  else if (g_get_monotonic_time () >= chip->open_until)
+    fail_timeout (chip);
+}
+
+ChipStatus
+chip_get_status (Chip *chip)
+{
+  update_status (chip);
+  return chip->status;
+}
+
+gint64
+chip_get_deadline (const Chip *chip)
+{
+  return chip->status == CHIP_OPENING ? chip->open_until : -1;
+}
+
+BrokerFault
+chip_get_fault (const Chip *chip, const char **out_reason)
+{
+  *out_reason = chip->reason;
+  return chip->fault;
+}
+
+static TSS2_RC
+fail_protocol (Chip *chip)
+{
+  chip_set_fault (
+      chip, BROKER_FAULT_PROTOCOL,
+      "what answers is no TPM 2.0: check Tcti= in ggtpmd.conf, and the TPM's version in the "
+      "firmware's set-up");
+  return TSS2_TCTI_RC_MALFORMED_RESPONSE;
+}
+
+static TSS2_RC
+fail_io (Chip *chip, TSS2_RC rc)
+{
+  g_autofree char *reason = g_strdup_printf (
+      "talking to the TPM (TCTI \"%s\") failed (0x%08x): see the kernel's log for its driver",
+      chip->conf, rc);
+
+  chip_set_fault (chip, BROKER_FAULT_IO, reason);
+  return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER ? rc : TSS2_TCTI_RC_IO_ERROR;
+}
+
+static TSS2_RC
+fail_rc (Chip *chip, TSS2_RC rc)
+{
+  switch (rc)
+    {
+    case TSS2_TCTI_RC_MALFORMED_RESPONSE:
+    case TSS2_TCTI_RC_INSUFFICIENT_BUFFER:
+      return fail_protocol (chip);
+    case TSS2_TCTI_RC_NO_CONNECTION:
+      chip_link_fail_hangup (chip->link);
+      update_status (chip);
+      return rc;
+    default:
+      return fail_io (chip, rc);
+    }
+}
+
+/* Runs the loop until the link may have something. */
+static gboolean
+wait_for_link (Chip *chip, gint64 deadline)
+{
+  while (!chip->link->awake)
     {
       if (g_get_monotonic_time () >= deadline)
         return FALSE;
       loop_run_once (chip->loop, deadline);
     }
-  chip->answered = FALSE;
+  chip->link->awake = FALSE;
   return TRUE;
 }
 
 static TSS2_RC
-transact_polled (Chip *chip,
-                 const guint8 *command,
-                 gsize size,
-                 guint8 locality,
-                 guint8 *response,
-                 gsize *out_size)
+exchange (Chip *chip,
+          const guint8 *command,
+          gsize size,
+          guint8 locality,
+          guint8 *response,
+          gsize *out_size)
 {
   gint64 deadline = g_get_monotonic_time () + chip->timeout_us;
+  ChipLink *link = chip->link;
   TSS2_RC rc;
 
-  chip->answered = FALSE;
-  rc = chip_link_transmit (chip->link, command, size, locality);
+  link->awake = FALSE;
+  rc = link->funcs->transmit (link, command, size, locality);
   if (rc != TSS2_RC_SUCCESS)
-    return fail_io (chip, "sending to", rc);
+    return rc;
   do
     {
-      if (!wait_for_answer (chip, deadline))
+      if (!wait_for_link (chip, deadline))
         return fail_timeout (chip);
-      rc = chip_link_receive (chip->link, response, out_size);
+      rc = link->funcs->receive (link, response, out_size);
     }
   while (rc == TSS2_TCTI_RC_TRY_AGAIN);
-  return rc != TSS2_RC_SUCCESS ? fail_io (chip, "receiving from", rc) : rc;
-}
-
-static TSS2_RC
-transact_threaded (Chip *chip,
-                   const guint8 *command,
-                   gsize size,
-                   guint8 locality,
-                   guint8 *response,
-                   gsize *out_size)
-{
-  gint64 deadline = g_get_monotonic_time () + chip->timeout_us;
-  TSS2_RC rc;
-
-  chip->answered = FALSE;
-  chip_link_start (chip->link, command, size, locality);
-  if (!wait_for_answer (chip, deadline))
-    return fail_timeout (chip);
-  rc = chip_link_finish (chip->link, response, out_size);
-  return rc != TSS2_RC_SUCCESS ? fail_io (chip, "talking to", rc) : rc;
+  return rc;
 }
 
 TSS2_RC
@@ -236,46 +209,53 @@ chip_transact (Chip *chip,
 
   if (chip_get_status (chip) != CHIP_OPEN)
     return TSS2_TCTI_RC_NO_CONNECTION;
-  chip->busy = TRUE;
-  if (chip_link_get_poll_fd (chip->link) >= 0)
-    rc = transact_polled (chip, command, size, locality, response, out_size);
-  else
-    rc = transact_threaded (chip, command, size, locality, response, out_size);
-  chip->busy = FALSE;
-  if (rc != TSS2_RC_SUCCESS && chip->status == CHIP_OPEN)
+  if (size > MAX_COMMAND)
+    {
+      *out_size = command_response_put_error (response, TPM2_RC_COMMAND_SIZE);
+      return TSS2_RC_SUCCESS;
+    }
+  chip->link->busy = TRUE;
+  rc = exchange (chip, command, size, locality, response, out_size);
+  chip->link->busy = FALSE;
+  if (rc != TSS2_RC_SUCCESS && chip->link->refused_locality)
     {
       /* One client's wish, and no fault of the chip: answered as the chip would. */
       *out_size = command_response_put_error (response, TPM2_RC_LOCALITY);
       return TSS2_RC_SUCCESS;
     }
   if (rc != TSS2_RC_SUCCESS)
-    return rc;
-  if (!command_response_is_valid (response, *out_size))
-    {
-      chip_set_fault (
-          chip, BROKER_FAULT_PROTOCOL,
-          "what answers is no TPM 2.0: check Tcti= in ggtpmd.conf, and the TPM's version in the "
-          "firmware's set-up");
-      return TSS2_TCTI_RC_MALFORMED_RESPONSE;
-    }
-  return TSS2_RC_SUCCESS;
+    return fail_rc (chip, rc);
+  return command_response_is_valid (response, *out_size) ? rc : fail_protocol (chip);
+}
+
+gboolean
+chip_can_rest (const Chip *chip)
+{
+  return chip->status == CHIP_OPEN && chip->link->can_rest;
+}
+
+void
+chip_rest (Chip *chip)
+{
+  if (chip_can_rest (chip))
+    chip->link->funcs->rest (chip->link);
 }
 
 TSS2_RC
 chip_cancel (Chip *chip)
 {
-  return chip_get_status (chip) == CHIP_OPEN ? chip_link_cancel (chip->link)
+  return chip_get_status (chip) == CHIP_OPEN ? chip->link->funcs->cancel (chip->link)
                                              : TSS2_TCTI_RC_NO_CONNECTION;
 }
 
 gboolean
 chip_can_cancel (const Chip *chip)
 {
-  return chip->status == CHIP_OPEN && chip_link_can_cancel (chip->link);
+  return chip->status == CHIP_OPEN && chip->link->can_cancel;
 }
 
 gboolean
 chip_can_set_locality (const Chip *chip)
 {
-  return chip->status == CHIP_OPEN && chip_link_can_set_locality (chip->link);
+  return chip->status == CHIP_OPEN && chip->link->can_set_locality;
 }

@@ -18,6 +18,7 @@
  *   garbage -   answers with 64 bytes that mean nothing, the header too
  *   noise -     a proper header of success, and 32 bytes that mean nothing
  *   short N     the chip's answer, only its first N bytes, then end of file
+ *   half N      the chip's answer, only its first N bytes, and never more
  *   size N      the chip's answer with N as the size in its header
  *   delay MS    the chip's answer, later
  *   eof -       closes the connection; the chip does not see the command
@@ -77,6 +78,7 @@ typedef enum
   ACTION_GARBAGE,
   ACTION_NOISE,
   ACTION_SHORT,
+  ACTION_HALF,
   ACTION_SIZE,
   ACTION_DELAY,
   ACTION_EOF,
@@ -86,7 +88,7 @@ typedef enum
 } Action;
 
 static const char *const action_names[] = {
-  NULL, "rc", "raw", "garbage", "noise", "short", "size", "delay", "eof", "lost", "hang",
+  NULL, "rc", "raw", "garbage", "noise", "short", "half", "size", "delay", "eof", "lost", "hang",
 };
 
 G_STATIC_ASSERT (G_N_ELEMENTS (action_names) == N_ACTIONS);
@@ -464,20 +466,20 @@ answer_alone (Action action, const char *argument)
 static gboolean
 needs_chip (Action action)
 {
-  return action == ACTION_NONE || action == ACTION_SHORT || action == ACTION_SIZE ||
-         action == ACTION_DELAY || action == ACTION_LOST;
+  return action == ACTION_NONE || action == ACTION_SHORT || action == ACTION_HALF ||
+         action == ACTION_SIZE || action == ACTION_DELAY || action == ACTION_LOST;
 }
 
-/* @out_close: whether the connection ends after it */
+/* @out_action: what was done */
 static GByteArray *
-answer_command (Proxy *proxy, const GByteArray *command, gboolean *out_close)
+answer_command (Proxy *proxy, const GByteArray *command, Action *out_action)
 {
   g_autofree char *argument = NULL;
   Action action = find_action (proxy, get_be32 (command->data + 6), &argument);
   g_autoptr (GByteArray) answer = NULL;
   guint number;
 
-  *out_close = action == ACTION_SHORT;
+  *out_action = action;
   if (!needs_chip (action))
     return answer_alone (action, argument);
   answer = answer_vendor (proxy, command);
@@ -487,7 +489,7 @@ answer_command (Proxy *proxy, const GByteArray *command, gboolean *out_close)
     return NULL;
   rewrite (proxy, command, answer);
   number = argument != NULL ? (guint)g_ascii_strtoull (argument, NULL, 10) : 0;
-  if (action == ACTION_SHORT)
+  if (action == ACTION_SHORT || action == ACTION_HALF)
     g_byte_array_set_size (answer, MIN (answer->len, number));
   else if (action == ACTION_SIZE)
     put_be32 (answer->data + 2, number);
@@ -504,6 +506,7 @@ on_run (GThreadedSocketService *service,
 {
   GInputStream *in = g_io_stream_get_input_stream (G_IO_STREAM (connection));
   GOutputStream *out = g_io_stream_get_output_stream (G_IO_STREAM (connection));
+  Action action = ACTION_NONE;
   gboolean ends = FALSE;
 
   while (!ends)
@@ -512,10 +515,13 @@ on_run (GThreadedSocketService *service,
       g_autoptr (GByteArray) answer = NULL;
 
       if (command != NULL)
-        answer = answer_command (proxy, command, &ends);
+        answer = answer_command (proxy, command, &action);
       if (answer == NULL ||
           !g_output_stream_write_all (out, answer->data, answer->len, NULL, NULL, NULL))
         ends = TRUE;
+      while (action == ACTION_HALF)
+        pause ();
+      ends |= action == ACTION_SHORT;
     }
   return TRUE;
 }

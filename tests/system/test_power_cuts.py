@@ -137,7 +137,7 @@ class PowerCuts(Case):
         self.begin(keys=('ecc',))
         for _ in range(max(MAX_AUTH_FAIL + 2, BOOTS)):
             self.tpm.kill()
-            # tcti-swtpm connects for each command: only the next one finds out
+            # swtpm is let go while the daemon is idle: the next command finds out, if not the end of the connection
             with self.assertRaises(bus.Error):
                 self.caller.call(bus.DEVICE, HEALTH, 'Check', '(a{sv})', {})
             bus.wait_for(lambda: self.caller.get(bus.ROOT, MANAGER, 'State') != 'ready', 'the loss of the chip')

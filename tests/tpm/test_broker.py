@@ -475,7 +475,7 @@ class Faults(BrokerCase):
         self.tpm.process.send_signal(signal.SIGSTOP)
         try:
             self.assertEqual(client.ask(tpm_client.get_random())[0], 0xa000a)
-            self.assertIn("has not answered", self.broker.wait_state(self.broker.UNAVAILABLE))
+            self.assertIn("has not answered", self.broker.wait_state(self.broker.FAILED))
             self.assertEqual(other.ask(tpm_client.get_random())[0], NO_CONNECTION)
         finally:
             self.tpm.process.send_signal(signal.SIGCONT)
