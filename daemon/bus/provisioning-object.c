@@ -4,8 +4,8 @@
 #include "provisioning-object.h"
 
 #include "bus/config-methods.h"
-#include "bus/object-path.h"
 #include "bus/options.h"
+#include "bus/provisioning-result.h"
 #include "bus/reply.h"
 #include "bus/token-removal.h"
 #include "common/sealed-file.h"
@@ -67,6 +67,7 @@ static gpointer
 op_provision (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   ProvisionArgs *args = data;
+  StepsResult *steps;
 
   job_report (args->job, "looking at what is there", 0.0);
   if (args->plan == NULL && (args->plan = load_plan (args->config, error)) == NULL)
@@ -74,39 +75,17 @@ op_provision (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   args->plan->dry_run = args->dry_run;
   if (!plan_check (args->plan, error))
     return NULL;
-  return steps_run (args->tokens, tpm, args->config, args->plan, on_progress, args->job,
-                    cancellable, error);
-}
-
-static GVariant *
-make_provision_result (gpointer data)
-{
-  StepsResult *result = data;
-  g_autofree char *token = NULL;
-  g_autofree char *key = NULL;
-  GVariantDict dict;
-
-  g_variant_dict_init (&dict, NULL);
-  if (result->missing != NULL)
-    {
-      g_variant_dict_insert (&dict, "missing", "^as", result->missing);
-      return g_variant_dict_end (&dict);
-    }
-  token = object_path_for_token (result->token);
-  key = object_path_for_key (result->token, result->key_id);
-  g_variant_dict_insert (&dict, "token", "o", token);
-  g_variant_dict_insert (&dict, "key", "o", key);
-  g_variant_dict_insert (&dict, "uri", "s", result->uri);
-  g_variant_dict_insert (&dict, "csr", "s", result->csr);
-  g_variant_dict_insert (&dict, "changed", "b", result->changed);
-  return g_variant_dict_end (&dict);
+  steps = steps_run (args->tokens, tpm, args->config, args->plan, on_progress, args->job,
+                     cancellable, error);
+  return steps != NULL ? provisioning_result_new (g_steal_pointer (&args->plan), steps) : NULL;
 }
 
 /* What the file would say is not to be said a second time. */
 static gboolean
 read_config (GVariant *options, int fd, Plan *plan, GError **error)
 {
-  static const char *const said[] = { "token", "key", "algorithm", "subject" };
+  static const char *const said[] = { "token",     "key",       "algorithm",    "subject",
+                                      "alt-names", "key-usage", "ext-key-usage" };
   g_autofree char *text = NULL;
   gsize len = 0;
 
@@ -131,8 +110,8 @@ handle_provision (GgtpmProvisioning *skeleton,
                   GVariant *options,
                   gpointer user_data)
 {
-  static const OperationType type = { op_provision, provision_args_free,
-                                      (GDestroyNotify)steps_result_free, TRUE };
+  static const OperationType type = { op_provision, provision_args_free, provisioning_result_free,
+                                      TRUE };
   ProvisioningObject *object = user_data;
   g_autoptr (ProvisionArgs) args = g_new0 (ProvisionArgs, 1);
   g_autoptr (Plan) plan = plan_new ();
@@ -140,12 +119,21 @@ handle_provision (GgtpmProvisioning *skeleton,
   int pin_fd = -1;
   int so_pin_fd = -1;
   int config_fd = -1;
+  PlanKey *key = plan->keys->pdata[0];
   const Option table[] = {
-    { "token", "s", &plan->token },         { "key", "s", &plan->key },
-    { "algorithm", "s", &plan->algorithm }, { "subject", "s", &plan->subject },
-    { "exclusive", "b", &plan->exclusive }, { "pin", "h", &pin_fd },
-    { "so-pin", "h", &so_pin_fd },          { "config", "h", &config_fd },
-    { "dry-run", "b", &args->dry_run },     { NULL, NULL, NULL },
+    { "token", "s", &plan->token },
+    { "key", "s", &key->label },
+    { "algorithm", "s", &key->algorithm },
+    { "subject", "s", &key->subject },
+    { "alt-names", "as", &key->extensions.alt_names },
+    { "key-usage", "as", &key->extensions.key_usage },
+    { "ext-key-usage", "as", &key->extensions.ext_key_usage },
+    { "exclusive", "b", &plan->exclusive },
+    { "pin", "h", &pin_fd },
+    { "so-pin", "h", &so_pin_fd },
+    { "config", "h", &config_fd },
+    { "dry-run", "b", &args->dry_run },
+    { NULL, NULL, NULL },
   };
   Secret **pin = &plan->pin;
   Secret **so_pin = &plan->so_pin;
@@ -167,7 +155,7 @@ handle_provision (GgtpmProvisioning *skeleton,
   operation = operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args));
   operation_add_pin (operation, pin_fd, pin);
   operation_add_pin (operation, so_pin_fd, so_pin);
-  operation_start_job (operation, "provision", job, make_provision_result);
+  operation_start_job (operation, "provision", job, provisioning_result_to_variant);
   return TRUE;
 }
 

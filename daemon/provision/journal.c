@@ -29,6 +29,7 @@ static const Member entry_members[] = {
   { "key", G_STRUCT_OFFSET (JournalEntry, key), TRUE },
   { "algorithm", G_STRUCT_OFFSET (JournalEntry, algorithm), TRUE },
   { "subject", G_STRUCT_OFFSET (JournalEntry, subject), TRUE },
+  { "extensions", G_STRUCT_OFFSET (JournalEntry, extensions), FALSE },
   { "key-id", G_STRUCT_OFFSET (JournalEntry, key_id), TRUE },
   { "spki-sha256", G_STRUCT_OFFSET (JournalEntry, spki_sum), FALSE },
   { "csr", G_STRUCT_OFFSET (JournalEntry, csr), FALSE },
@@ -110,18 +111,6 @@ journal_remove_token (Journal *journal, const char *token)
       JournalEntry *entry = g_ptr_array_index (journal->entries, i);
 
       if (g_str_equal (entry->token, token))
-        g_ptr_array_remove_index (journal->entries, i);
-    }
-}
-
-void
-journal_remove_others (Journal *journal, const JournalEntry *entry)
-{
-  for (guint i = journal->entries->len; i-- > 0;)
-    {
-      JournalEntry *other = g_ptr_array_index (journal->entries, i);
-
-      if (other != entry && g_str_equal (other->token, entry->token))
         g_ptr_array_remove_index (journal->entries, i);
     }
 }

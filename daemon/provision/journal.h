@@ -14,7 +14,8 @@ typedef struct
   char *key;
   char *algorithm;
   char *subject;
-  char *key_id;   /* CKA_ID, hexadecimal; drawn before the key is made */
+  char *extensions; /* plan_key_dup_extensions(); NULL: none */
+  char *key_id;     /* CKA_ID, hexadecimal; drawn before the key is made */
   char *spki_sum; /* SHA-256 of the public key that @csr is for, hexadecimal; NULL: none made yet */
   char *csr;      /* PEM; NULL: none made yet */
   gboolean ready; /* FALSE: begun, to be completed by the next call */
@@ -55,7 +56,5 @@ JournalEntry *journal_ensure (Journal *journal, const char *token, const char *k
 void journal_remove (Journal *journal, JournalEntry *entry);
 /* All entries of @token. */
 void journal_remove_token (Journal *journal, const char *token);
-/* The other entries of @entry's token. */
-void journal_remove_others (Journal *journal, const JournalEntry *entry);
 
 G_END_DECLS

@@ -6,23 +6,27 @@
 #include "dbus/error.h"
 #include "dbus/names.h"
 #include "token/csr.h"
+#include "token/pin-readers.h"
 #include "token/protocol.h"
 #include "token/tokens.h"
 
 #include <string.h>
 
-/* Every key of provision.conf. */
-static const struct
+#define DEFAULT_DAYS 3650
+
+static void
+plan_key_free (gpointer data)
 {
-  const char *group;
-  const char *key;
-  gsize offset;
-} keys[] = {
-  { "Token", "Label", G_STRUCT_OFFSET (Plan, token) },
-  { "Key", "Label", G_STRUCT_OFFSET (Plan, key) },
-  { "Key", "Algorithm", G_STRUCT_OFFSET (Plan, algorithm) },
-  { "Key", "Subject", G_STRUCT_OFFSET (Plan, subject) },
-};
+  PlanKey *key = data;
+
+  g_free (key->label);
+  g_free (key->algorithm);
+  g_free (key->subject);
+  extension_params_clear (&key->extensions);
+  g_free (key->request_path);
+  g_free (key->certificate);
+  g_free (key);
+}
 
 Plan *
 plan_new (void)
@@ -30,9 +34,11 @@ plan_new (void)
   Plan *plan = g_new0 (Plan, 1);
 
   plan->token = g_strdup ("greengrass");
-  plan->key = g_strdup ("greenkey");
-  plan->algorithm = g_strdup (PROTOCOL_ALGORITHM_ECC_P256);
+  plan->pin_credential = g_strdup (PLAN_CREDENTIAL_PIN);
+  plan->so_pin_credential = g_strdup (PLAN_CREDENTIAL_SO_PIN);
+  plan->keys = g_ptr_array_new_with_free_func (plan_key_free);
   plan->exclusive = TRUE;
+  plan_add_key (plan, "greenkey");
   return plan;
 }
 
@@ -42,141 +48,112 @@ plan_free (Plan *plan)
   if (plan == NULL)
     return;
   g_free (plan->token);
-  g_free (plan->key);
-  g_free (plan->algorithm);
-  g_free (plan->subject);
+  g_strfreev (plan->pin_readers);
+  g_free (plan->pin_credential);
+  g_free (plan->so_pin_credential);
+  g_ptr_array_unref (plan->keys);
+  plan_greengrass_free (plan->greengrass);
   secret_free (plan->pin);
   secret_free (plan->so_pin);
   g_free (plan);
 }
 
-/* RFC 4514, 2.4: what would end the value. Labels have no blanks around them. */
-static char *
-escape_value (const char *value)
+void
+plan_greengrass_free (PlanGreengrass *greengrass)
 {
-  GString *escaped = g_string_new (NULL);
-
-  for (const char *c = value; *c != '\0'; c++)
-    {
-      if (strchr (",+\"\\<>;", *c) != NULL || (*c == '#' && c == value))
-        g_string_append_c (escaped, '\\');
-      g_string_append_c (escaped, *c);
-    }
-  return g_string_free (escaped, FALSE);
+  if (greengrass == NULL)
+    return;
+  g_strfreev (greengrass->flavours);
+  g_free (greengrass->key);
+  g_free (greengrass->thing_name);
+  g_free (greengrass->thing_arn);
+  g_free (greengrass->region);
+  g_free (greengrass->data_endpoint);
+  g_free (greengrass->credentials_endpoint);
+  g_free (greengrass->role_alias);
+  g_free (greengrass->root_ca_path);
+  g_free (greengrass->certificate_path);
+  g_free (greengrass->root_path);
+  g_free (greengrass->nucleus_version);
+  g_free (greengrass->v1_path);
+  g_free (greengrass->v2_path);
+  g_free (greengrass->lite_path);
+  g_free (greengrass->group);
+  g_free (greengrass);
 }
 
-char *
-plan_dup_subject (const Plan *plan)
+const char *
+plan_greengrass_get_path (const PlanGreengrass *greengrass, const char *flavour)
 {
-  g_autofree char *escaped = NULL;
-
-  if (plan->subject != NULL)
-    return g_strdup (plan->subject);
-  escaped = escape_value (plan->key);
-  return g_strconcat ("CN=", escaped, NULL);
+  if (g_str_equal (flavour, "v1"))
+    return greengrass->v1_path;
+  return g_str_equal (flavour, "v2") ? greengrass->v2_path : greengrass->lite_path;
 }
 
-/* ---- provision.conf ---- */
+/* ---- keys ---- */
 
-static char **
-find_field (Plan *plan, const char *group, const char *key, GError **error)
+PlanKey *
+plan_add_key (Plan *plan, const char *label)
 {
-  gboolean group_known = FALSE;
+  PlanKey *key = g_new0 (PlanKey, 1);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
+  key->label = g_strdup (label);
+  key->algorithm = g_strdup (PROTOCOL_ALGORITHM_ECC_P256);
+  key->certificate = g_strdup (PLAN_CERTIFICATE_NONE);
+  key->days = DEFAULT_DAYS;
+  g_ptr_array_add (plan->keys, key);
+  return key;
+}
+
+PlanKey *
+plan_find_key (const Plan *plan, const char *label)
+{
+  for (guint i = 0; i < plan->keys->len; i++)
     {
-      if (!g_str_equal (keys[i].group, group))
-        continue;
-      group_known = TRUE;
-      if (key != NULL && g_str_equal (keys[i].key, key))
-        return &G_STRUCT_MEMBER (char *, plan, keys[i].offset);
+      PlanKey *key = plan->keys->pdata[i];
+
+      if (g_str_equal (key->label, label))
+        return key;
     }
-  if (!group_known)
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "unknown group [%s]", group);
-  else if (key != NULL)
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "unknown key %s in [%s]", key,
-                 group);
   return NULL;
 }
 
-static gboolean
-apply_value (GKeyFile *file, const char *group, const char *key, Plan *plan, GError **error)
+char *
+plan_key_dup_subject (const PlanKey *key)
 {
-  char **field = find_field (plan, group, key, error);
-  g_autofree char *value = NULL;
-
-  if (field == NULL)
-    return FALSE;
-  value = g_key_file_get_value (file, group, key, error);
-  if (value == NULL)
-    return FALSE;
-  g_strstrip (value);
-  if (*value == '\0' || !g_utf8_validate (value, -1, NULL))
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "%s in [%s] is %s", key, group,
-                   *value == '\0' ? "empty" : "not UTF-8");
-      return FALSE;
-    }
-  g_free (*field);
-  *field = g_steal_pointer (&value);
-  return TRUE;
+  return key->subject != NULL ? g_strdup (key->subject) : csr_make_subject (key->label);
 }
 
-static gboolean
-apply_group (GKeyFile *file, const char *group, Plan *plan, GError **error)
+static void
+append_values (GString *text, const char *name, char **values)
 {
-  g_auto (GStrv) names = g_key_file_get_keys (file, group, NULL, NULL);
-  g_autoptr (GError) unknown_group = NULL;
+  g_autofree char *joined = values != NULL ? g_strjoinv (" ", values) : NULL;
 
-  /* An empty group is looked at too. */
-  find_field (plan, group, NULL, &unknown_group);
-  if (unknown_group != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&unknown_group));
-      return FALSE;
-    }
-  for (gsize i = 0; names != NULL && names[i] != NULL; i++)
-    if (!apply_value (file, group, names[i], plan, error))
-      return FALSE;
-  return TRUE;
+  if (joined != NULL && *joined != '\0')
+    g_string_append_printf (text, "%s%s=%s", text->len > 0 ? ";" : "", name, joined);
 }
 
-static gboolean
-apply_file (GKeyFile *file, Plan *plan, GError **error)
+char *
+plan_key_dup_extensions (const PlanKey *key)
 {
-  g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);
+  GString *text = g_string_new (NULL);
 
-  for (gsize i = 0; groups[i] != NULL; i++)
-    if (!apply_group (file, groups[i], plan, error))
-      return FALSE;
-  return plan_check (plan, error);
-}
-
-Plan *
-plan_load (const char *path, GError **error)
-{
-  g_autoptr (Plan) plan = plan_new ();
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-
-  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, error) ||
-      !apply_file (file, plan, error))
-    {
-      g_prefix_error (error, "%s: ", path);
-      return NULL;
-    }
-  return g_steal_pointer (&plan);
+  append_values (text, "alt-names", key->extensions.alt_names);
+  append_values (text, "key-usage", key->extensions.key_usage);
+  append_values (text, "ext-key-usage", key->extensions.ext_key_usage);
+  return g_string_free (text, text->len == 0);
 }
 
 gboolean
-plan_read (Plan *plan, const char *text, gsize len, GError **error)
+plan_key_is_self_signed (const PlanKey *key)
 {
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autoptr (GError) local_error = NULL;
+  return g_str_equal (key->certificate, PLAN_CERTIFICATE_SELF_SIGNED);
+}
 
-  if (g_key_file_load_from_data (file, text, len, G_KEY_FILE_NONE, &local_error))
-    return apply_file (file, plan, error);
-  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, local_error->message);
-  return FALSE;
+const char *
+plan_key_get_certificate_path (const PlanKey *key)
+{
+  return g_path_is_absolute (key->certificate) ? key->certificate : NULL;
 }
 
 /* ---- check ---- */
@@ -200,16 +177,117 @@ check_pin (const Secret *pin, const char *what, GError **error)
   return FALSE;
 }
 
+static gboolean
+check_certificate (const PlanKey *key, GError **error)
+{
+  if (key->days == 0 || key->days > CSR_MAX_DAYS)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "SelfSignedDays: 1 to %d days",
+                 CSR_MAX_DAYS);
+  else if (!g_str_equal (key->certificate, PLAN_CERTIFICATE_NONE) &&
+           !plan_key_is_self_signed (key) && !g_path_is_absolute (key->certificate))
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                 "Certificate: '%s' is not known: " PLAN_CERTIFICATE_NONE
+                 ", " PLAN_CERTIFICATE_SELF_SIGNED
+                 " or the absolute path of the file that it comes in",
+                 key->certificate);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+check_key (const PlanKey *key, GError **error)
+{
+  g_autofree char *subject = plan_key_dup_subject (key);
+
+  return tokens_check_label (key->label, "key", error) &&
+         tokens_check_algorithm (key->algorithm, error) && csr_check_subject (subject, error) &&
+         extensions_check (&key->extensions, error) && check_certificate (key, error);
+}
+
+static gboolean
+check_keys (const Plan *plan, GError **error)
+{
+  for (guint i = 0; i < plan->keys->len; i++)
+    {
+      const PlanKey *key = plan->keys->pdata[i];
+
+      if (check_key (key, error))
+        continue;
+      if (plan->declared)
+        g_prefix_error (error, "[Key %s] ", key->label);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+check_greengrass (const Plan *plan, GError **error)
+{
+  static const char *const flavours[] = { "v1", "v2", "lite", NULL };
+  const PlanGreengrass *greengrass = plan->greengrass;
+
+  if (greengrass == NULL)
+    return TRUE;
+  if (greengrass->key != NULL && plan_find_key (plan, greengrass->key) == NULL)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "[Greengrass] Key: there is no [Key %s]", greengrass->key);
+      return FALSE;
+    }
+  if (greengrass->flavours == NULL)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                           "[Greengrass] Write is missing: which of v1, v2 and lite");
+      return FALSE;
+    }
+  for (char **name = greengrass->flavours; *name != NULL; name++)
+    if (!g_strv_contains (flavours, *name))
+      {
+        g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                     "[Greengrass] Write: '%s' is not known: there are v1, v2 and lite", *name);
+        return FALSE;
+      }
+  return TRUE;
+}
+
+/* Names of files in one directory. */
+static gboolean
+check_credential (const char *name, GError **error)
+{
+  if (strchr (name, '/') == NULL && *name != '.')
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "[Token]: '%s' is not the name of a credential", name);
+  return FALSE;
+}
+
+static gboolean
+check_readers (char **readers, GError **error)
+{
+  for (; readers != NULL && *readers != NULL; readers++)
+    {
+      const char *name = strchr (*readers, ':');
+
+      if ((g_str_has_prefix (*readers, PIN_READERS_USER) ||
+           g_str_has_prefix (*readers, PIN_READERS_GROUP)) &&
+          name[1] != '\0')
+        continue;
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "[Token] PinReaders: '%s' is neither " PIN_READERS_USER
+                   "NAME nor " PIN_READERS_GROUP "NAME",
+                   *readers);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 plan_check (const Plan *plan, GError **error)
 {
-  g_autofree char *subject = NULL;
-
-  if (!tokens_check_label (plan->token, "token", error) ||
-      !tokens_check_label (plan->key, "key", error) ||
-      !tokens_check_algorithm (plan->algorithm, error))
-    return FALSE;
-  subject = plan_dup_subject (plan);
-  return csr_check_subject (subject, error) && check_pin (plan->pin, "PIN", error) &&
-         check_pin (plan->so_pin, "SO PIN", error);
+  return tokens_check_label (plan->token, "token", error) && check_keys (plan, error) &&
+         check_credential (plan->pin_credential, error) &&
+         check_credential (plan->so_pin_credential, error) &&
+         check_readers (plan->pin_readers, error) && check_greengrass (plan, error) &&
+         check_pin (plan->pin, "PIN", error) && check_pin (plan->so_pin, "SO PIN", error);
 }

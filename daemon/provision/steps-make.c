@@ -17,42 +17,86 @@ save_journal (Steps *self, GError **error)
   return self->announced;
 }
 
-/* What will be done now, in memory. A key id that was drawn before is kept: the same run goes on. */
+/* A key id that was drawn before is kept: the same run goes on. */
 static gboolean
-prepare_entry (Steps *self, GError **error)
+provide_key_id (StepsKey *key, GError **error)
 {
-  JournalEntry *entry = journal_ensure (self->journal, self->plan->token, self->plan->key);
+  JournalEntry *entry = key->entry;
+  g_autoptr (Secret) id = NULL;
 
-  self->entry = entry;
+  if (key->found != NULL)
+    {
+      g_free (entry->key_id);
+      entry->key_id = protocol_encode_bytes (key->found->id);
+    }
+  if (entry->key_id != NULL)
+    return TRUE;
+  id = secret_new_random_hex (8, NULL, 0);
+  if (id == NULL)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+                           "the kernel gives no random numbers");
+      return FALSE;
+    }
+  entry->key_id = g_strdup (secret_peek (id));
+  return TRUE;
+}
+
+static gboolean
+prepare_entry (Steps *self, StepsKey *key, GError **error)
+{
+  JournalEntry *entry = journal_ensure (self->journal, self->plan->token, key->plan->label);
+
+  key->entry = entry;
+  if (!provide_key_id (key, error))
+    return FALSE;
+  g_free (entry->algorithm);
+  entry->algorithm = g_strdup (key->plan->algorithm);
+  g_free (entry->subject);
+  entry->subject = g_strdup (key->subject);
+  g_free (entry->extensions);
+  entry->extensions = g_strdup (key->extensions);
+  entry->ready = FALSE;
+  self->announced = FALSE;
+  return TRUE;
+}
+
+static gboolean
+is_complete (const StepsKey *key)
+{
+  return key->found != NULL && !steps_key_needs_csr (key) && !steps_key_needs_certificate (key);
+}
+
+/* What was begun for this token and is not in the file any more; without the token all that was asked for in it. */
+static void
+forget_others (Steps *self)
+{
+  for (guint i = self->journal->entries->len; i-- > 0;)
+    {
+      JournalEntry *entry = self->journal->entries->pdata[i];
+
+      if (g_str_equal (entry->token, self->plan->token) &&
+          plan_find_key (self->plan, entry->key) == NULL && (self->token == NULL || !entry->ready))
+        journal_remove (self->journal, entry);
+    }
+}
+
+/* What will be done now, in memory. @needs_csr: out, for each key */
+static gboolean
+prepare_entries (Steps *self, gboolean *needs_csr, GError **error)
+{
+  forget_others (self);
   /* What was being removed is wanted again. */
   if (g_strcmp0 (self->journal->removing, self->plan->token) == 0)
     g_clear_pointer (&self->journal->removing, g_free);
-  /* Without the token there is nothing of what else was once asked for in it. */
-  if (self->token == NULL)
-    journal_remove_others (self->journal, entry);
-  if (self->key != NULL)
+  for (guint i = 0; i < self->keys->len; i++)
     {
-      g_free (entry->key_id);
-      entry->key_id = protocol_encode_bytes (self->key->id);
-    }
-  else if (entry->key_id == NULL)
-    {
-      g_autoptr (Secret) id = secret_new_random_hex (8, NULL, 0);
+      StepsKey *key = self->keys->pdata[i];
 
-      if (id == NULL)
-        {
-          g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
-                               "the kernel gives no random numbers");
-          return FALSE;
-        }
-      entry->key_id = g_strdup (secret_peek (id));
+      needs_csr[i] = steps_key_needs_csr (key);
+      if (!is_complete (key) && !prepare_entry (self, key, error))
+        return FALSE;
     }
-  g_free (entry->algorithm);
-  entry->algorithm = g_strdup (self->plan->algorithm);
-  g_free (entry->subject);
-  entry->subject = g_strdup (self->subject);
-  entry->ready = FALSE;
-  self->announced = FALSE;
   return TRUE;
 }
 
@@ -68,7 +112,8 @@ set_csr (JournalEntry *entry, GBytes *spki, const char *csr)
 gboolean
 steps_finish_journal (Steps *self, GError **error)
 {
-  self->entry->ready = TRUE;
+  for (guint i = 0; i < self->keys->len; i++)
+    ((StepsKey *)self->keys->pdata[i])->entry->ready = TRUE;
   return save_journal (self, error);
 }
 
@@ -116,109 +161,127 @@ provide_primary (Steps *self, StoreChange *change, HelperClient *helper, GError 
                                    error);
 }
 
-/* ---- PINs ---- */
-
-static Secret *
-draw_pin (const guint8 *mix, GError **error)
-{
-  Secret *pin = secret_new_random_pin (mix, SECRET_PIN_LENGTH);
-
-  if (pin == NULL)
-    g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
-                         "the kernel gives no random numbers");
-  return pin;
-}
-
-/* Given, stored by a run that was cut off, or drawn; in its file and synced before anything is made with it. */
-static Secret *
-provide_pin (Steps *self, StorePin kind, const Secret *given, const guint8 *mix, GError **error)
-{
-  g_autoptr (Secret) pin = secret_copy (given);
-  g_autoptr (GError) local_error = NULL;
-
-  if (pin == NULL)
-    pin = store_load_pin (self->store, self->plan->token, kind, &local_error);
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return NULL;
-    }
-  if (pin != NULL && given == NULL)
-    return g_steal_pointer (&pin);
-  if (pin == NULL)
-    pin = draw_pin (mix, error);
-  if (pin == NULL || !store_save_pin (self->store, self->plan->token, kind, pin, error))
-    return NULL;
-  return g_steal_pointer (&pin);
-}
-
-static gboolean
-provide_pins (Steps *self, GError **error)
-{
-  const gsize mix_len = 2 * SECRET_PIN_LENGTH;
-  g_autofree guint8 *mix = NULL;
-
-  if (!steps_begin (self, "drawing the PINs", 0.2, error))
-    return FALSE;
-  mix = tpm_get_random (self->tpm, mix_len, error);
-  if (mix == NULL)
-    return FALSE;
-  self->so_pin = provide_pin (self, STORE_PIN_SO, self->plan->so_pin, mix, error);
-  if (self->so_pin != NULL)
-    self->pin = provide_pin (self, STORE_PIN_USER, self->plan->pin, mix + SECRET_PIN_LENGTH, error);
-  secret_wipe (mix, mix_len);
-  return self->pin != NULL;
-}
-
-/* For a token that is there. */
-static gboolean
-find_pin (Steps *self, GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-
-  self->pin = secret_copy (self->plan->pin);
-  if (self->pin == NULL)
-    self->pin = store_load_pin (self->store, self->plan->token, STORE_PIN_USER, &local_error);
-  if (self->pin != NULL)
-    return TRUE;
-  if (local_error != NULL)
-    g_propagate_error (error, g_steal_pointer (&local_error));
-  else
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED,
-                 "the token '%s' was not made here: its PIN is needed", self->plan->token);
-  return FALSE;
-}
-
 /* ---- making what is missing ---- */
 
-/* The key pair and its CSR, by @helper. Returns the public key. */
-static GBytes *
-make_key (Steps *self, HelperClient *helper, GBytes *id, GError **error)
+/* Steps of the keys share what lies between these. */
+#define PROGRESS_FIRST_KEY 0.4
+#define PROGRESS_LAST_KEY  0.9
+
+static gboolean
+begin_for_key (Steps *self, const StepsKey *key, const char *what, double part, GError **error)
 {
-  const Plan *plan = self->plan;
+  guint index = 0;
+  double share = (PROGRESS_LAST_KEY - PROGRESS_FIRST_KEY) / self->keys->len;
+  g_autofree char *step = NULL;
+
+  g_ptr_array_find (self->keys, key, &index);
+  step = self->keys->len > 1 ? g_strdup_printf ("%s of '%s'", what, key->plan->label)
+                             : g_strdup (what);
+  return steps_begin (self, step, PROGRESS_FIRST_KEY + share * (index + part), error);
+}
+
+/* Returns the public key. */
+static GBytes *
+make_pair (Steps *self,
+           StoreChange *change,
+           HelperClient *helper,
+           const StepsKey *key,
+           GBytes *id,
+           GError **error)
+{
+  const char *token = self->plan->token;
   g_autoptr (GBytes) spki = NULL;
+
+  if (!begin_for_key (self, key, "making the key pair", 0, error))
+    return NULL;
+  spki = helper_jobs_generate_key (helper, token, self->pin, key->plan->label, id,
+                                   key->plan->algorithm, self->cancellable, error);
+  if (spki == NULL || !tokens_check_strength (spki, error) ||
+      !tokens_settle_pss (change, helper, token, self->pin, id, spki, self->cancellable, error))
+    return NULL;
+  return g_steal_pointer (&spki);
+}
+
+static gboolean
+make_csr (Steps *self,
+          HelperClient *helper,
+          const StepsKey *key,
+          GBytes *id,
+          GBytes *spki,
+          GError **error)
+{
   g_autofree char *csr = NULL;
 
-  if (!steps_begin (self, "making the key pair", 0.5, error))
-    return NULL;
-  spki = helper_jobs_generate_key (helper, plan->token, self->pin, plan->key, id, plan->algorithm,
-                                   self->cancellable, error);
-  if (spki == NULL || !steps_begin (self, "signing the certificate request", 0.8, error))
-    return NULL;
-  csr = helper_jobs_make_csr (helper, plan->token, self->pin, id, spki, self->subject, NULL,
-                              self->cancellable, error);
+  if (!begin_for_key (self, key, "signing the certificate request", 0.6, error))
+    return FALSE;
+  csr = helper_jobs_make_csr (helper, self->plan->token, self->pin, id, spki, key->subject,
+                              &key->plan->extensions, 0, self->cancellable, error);
   if (csr == NULL)
-    return NULL;
-  set_csr (self->entry, spki, csr);
-  return g_steal_pointer (&spki);
+    return FALSE;
+  set_csr (key->entry, spki, csr);
+  return TRUE;
+}
+
+static gboolean
+make_certificate (Steps *self,
+                  HelperClient *helper,
+                  const StepsKey *key,
+                  GBytes *id,
+                  GBytes *spki,
+                  GError **error)
+{
+  const PlanKey *plan = key->plan;
+  g_autofree char *pem = NULL;
+  g_autoptr (GBytes) der = NULL;
+
+  if (!begin_for_key (self, key, "making a self-signed certificate", 0.8, error))
+    return FALSE;
+  pem = helper_jobs_make_csr (helper, self->plan->token, self->pin, id, spki, key->subject,
+                              &plan->extensions, plan->days, self->cancellable, error);
+  der = pem != NULL ? tokens_decode_certificate (pem, FALSE, error) : NULL;
+  return der != NULL && helper_jobs_put_certificate (helper, self->plan->token, self->pin, id,
+                                                     plan->label, der, self->cancellable, error);
+}
+
+/* What of it is missing, by @helper. */
+static gboolean
+make_key (Steps *self,
+          StoreChange *change,
+          HelperClient *helper,
+          const StepsKey *key,
+          gboolean needs_csr,
+          GError **error)
+{
+  g_autoptr (GBytes) id = protocol_decode_bytes (key->entry->key_id);
+  g_autoptr (GBytes) spki = key->found != NULL ? g_bytes_ref (key->found->spki)
+                                               : make_pair (self, change, helper, key, id, error);
+
+  return spki != NULL && (!needs_csr || make_csr (self, helper, key, id, spki, error)) &&
+         (!steps_key_needs_certificate (key) ||
+          make_certificate (self, helper, key, id, spki, error));
+}
+
+static gboolean
+make_keys (Steps *self,
+           StoreChange *change,
+           HelperClient *helper,
+           const gboolean *needs_csr,
+           GError **error)
+{
+  for (guint i = 0; i < self->keys->len; i++)
+    {
+      const StepsKey *key = self->keys->pdata[i];
+
+      if (!key->entry->ready && !make_key (self, change, helper, key, needs_csr[i], error))
+        return FALSE;
+    }
+  return TRUE;
 }
 
 /* Everything that the library does, in the staging directory. */
 static gboolean
-fill_change (Steps *self, StoreChange *change, GError **error)
+fill_change (Steps *self, StoreChange *change, const gboolean *needs_csr, GError **error)
 {
-  g_autoptr (GBytes) id = protocol_decode_bytes (self->entry->key_id);
-  g_autoptr (GBytes) spki = NULL;
   g_autoptr (HelperClient) helper =
       helper_client_new (self->config, store_change_get_dir (change), error);
 
@@ -226,26 +289,15 @@ fill_change (Steps *self, StoreChange *change, GError **error)
       (!self->announced && !save_journal (self, error)))
     return FALSE;
   if (self->token == NULL &&
-      (!provide_pins (self, error) || !steps_begin (self, "making the token", 0.3, error) ||
+      (!steps_provide_pins (self, error) || !steps_begin (self, "making the token", 0.3, error) ||
        !helper_jobs_init_token (helper, self->plan->token, self->so_pin, self->pin,
                                 self->cancellable, error)))
     return FALSE;
-  spki = make_key (self, helper, id, error);
-  if (spki == NULL || !tokens_settle_pss (change, helper, self->plan->token, self->pin, id, spki,
-                                          self->cancellable, error))
+  if (!make_keys (self, change, helper, needs_csr, error))
     return FALSE;
   /* The helper ends here: its database is whole after that. */
   self->listing = helper_jobs_list (helper, self->cancellable, error);
   return self->listing != NULL;
-}
-
-/* A PIN that was given for a token of others has proved itself by now, and consumers need it. */
-static gboolean
-keep_given_pin (Steps *self, GError **error)
-{
-  if (self->token == NULL || self->token->pin_stored)
-    return TRUE;
-  return store_save_pin (self->store, self->plan->token, STORE_PIN_USER, self->pin, error);
 }
 
 static gboolean
@@ -261,29 +313,40 @@ gboolean
 steps_make_missing (Steps *self, GError **error)
 {
   g_autoptr (StoreChange) change = NULL;
+  g_autofree gboolean *needs_csr = g_new0 (gboolean, self->keys->len);
 
-  if ((self->token != NULL && !find_pin (self, error)) || !prepare_entry (self, error))
+  if ((self->token != NULL && !steps_find_pin (self, error)) ||
+      !prepare_entries (self, needs_csr, error))
     return FALSE;
   change = store_change_new (self->store, error);
-  return change != NULL && fill_change (self, change, error) && keep_given_pin (self, error) &&
-         /* The CSR first: a key in the store whose CSR is lost would need another signature. */
+  return change != NULL && fill_change (self, change, needs_csr, error) &&
+         steps_keep_given_pin (self, error) &&
+         /* The CSRs first: a key in the store whose CSR is lost would need another signature. */
          save_journal (self, error) &&
          steps_begin (self, "putting the token store in its place", 0.95, error) &&
          commit (self, change, error) && steps_finish_journal (self, error);
 }
 
 gboolean
-steps_make_csr (Steps *self, GError **error)
+steps_make_csrs (Steps *self, GError **error)
 {
-  const TokenCsrParams params = { .subject = self->subject };
-  g_autofree char *csr = NULL;
+  for (guint i = 0; i < self->keys->len; i++)
+    {
+      StepsKey *key = self->keys->pdata[i];
+      const TokenCsrParams params = { .subject = key->subject,
+                                      .extensions = key->plan->extensions };
+      g_autofree char *csr = NULL;
 
-  if (!steps_begin (self, "signing the certificate request", 0.5, error))
-    return FALSE;
-  csr = tokens_create_csr (self->tokens, self->tpm, self->plan->token, self->key->id, &params,
-                           self->plan->pin, self->cancellable, error);
-  if (csr == NULL || !prepare_entry (self, error))
-    return FALSE;
-  set_csr (self->entry, self->key->spki, csr);
+      if (!steps_key_needs_csr (key))
+        continue;
+      if (!begin_for_key (self, key, "signing the certificate request", 0.5, error))
+        return FALSE;
+      csr = tokens_create_csr (self->tokens, self->tpm, self->plan->token, key->found->id, &params,
+                               self->plan->pin, self->cancellable, error);
+      if (csr == NULL || !prepare_entry (self, key, error))
+        return FALSE;
+      set_csr (key->entry, key->found->spki, csr);
+    }
+  forget_others (self);
   return steps_finish_journal (self, error);
 }

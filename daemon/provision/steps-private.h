@@ -8,7 +8,18 @@
 
 G_BEGIN_DECLS
 
-/* What steps.c, which compares, and steps-make.c, which makes what is missing, share. */
+/* What steps.c, which compares, steps-make.c, which makes what is missing, and steps-pins.c share. */
+
+/* One key of the plan. */
+typedef struct
+{
+  const PlanKey *plan;
+  char *subject;       /* the plan's, with its default */
+  char *extensions;    /* plan_key_dup_extensions() */
+  JournalEntry *entry; /* in the journal; NULL: none yet */
+  gboolean was_ready;  /* @entry was, when the run began */
+  TokenKey *found;     /* in the token; NULL: no such key */
+} StepsKey;
 
 /*
  * Steps: one run. What is done is in the order of docs/architecture.md, "Provisioning", which says for every gap
@@ -25,15 +36,12 @@ typedef struct
   StepsProgress progress;
   gpointer user_data;
 
-  char *subject; /* the plan's, with its default */
+  GPtrArray *keys; /* of StepsKey, in the plan's order */
   Journal *journal;
-  JournalEntry *entry; /* the plan's, in @journal; NULL: none yet */
-  gboolean announced;  /* @entry is on disk as it is */
-  gboolean was_ready;  /* @entry was, when the run began */
-  gboolean restored;   /* a storage key that was evicted is back */
+  gboolean announced; /* the journal is on disk as it is */
+  gboolean restored;  /* a storage key that was evicted is back */
 
   TokenInfo *token;     /* what is there; NULL: no such token */
-  TokenKey *key;        /* in @token; NULL: no such key */
   json_object *listing; /* of the store as it will be */
   Secret *pin;
   Secret *so_pin;
@@ -51,13 +59,41 @@ steps_check_chip (Steps *self, gboolean will_login, GError **error) G_GNUC_WARN_
 /* SHA-256 in hexadecimal; free with g_free(). */
 char *steps_sum (GBytes *bytes);
 
-/* The key pair, and before it the token where there is none, with everything that they need, up to the commit. */
+/* What of a key is not as the plan says; a key that is missing needs all of it. */
+gboolean steps_key_needs_csr (const StepsKey *key);
+gboolean steps_key_needs_certificate (const StepsKey *key);
+
+/* Everything that changes the store, up to the commit: the token where there is none, keys, self-signed certificates,
+ * with the CSRs of them all. */
 gboolean steps_make_missing (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The key is there; its CSR is not, or has another subject. */
-gboolean steps_make_csr (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* All keys are there; CSRs are not, or have other contents. */
+gboolean steps_make_csrs (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The last write of a run. */
 gboolean steps_finish_journal (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- steps-pins.c ---- */
+
+/* For a new token: given, a credential, stored by a run that was cut off, or drawn; in their files and synced before
+ * anything is made with them. */
+gboolean steps_provide_pins (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* For a token that is there. */
+gboolean steps_find_pin (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A PIN that was given for a token of others has proved itself by now, and consumers need it. */
+gboolean steps_keep_given_pin (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A given PIN that is not the stored one. */
+gboolean steps_check_given_pins (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether others may read the PIN file than the plan says. */
+gboolean
+steps_readers_differ (Steps *self, gboolean *out_differ, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean steps_set_readers (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A PIN that nucleus lite cannot read; NULL: there is nothing to warn of. Free with g_free(). */
+char *steps_dup_pin_warning (Steps *self);
 
 G_END_DECLS

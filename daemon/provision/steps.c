@@ -12,9 +12,19 @@
 #include <string.h>
 
 static void
+steps_key_free (gpointer data)
+{
+  StepsKey *key = data;
+
+  g_free (key->subject);
+  g_free (key->extensions);
+  g_free (key);
+}
+
+static void
 steps_clear (Steps *self)
 {
-  g_free (self->subject);
+  g_ptr_array_unref (self->keys);
   journal_free (self->journal);
   token_info_free (self->token);
   g_clear_pointer (&self->listing, json_object_put);
@@ -24,16 +34,27 @@ steps_clear (Steps *self)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Steps, steps_clear)
 
+static void
+steps_result_key_free (gpointer data)
+{
+  StepsResultKey *key = data;
+
+  g_clear_pointer (&key->id, g_bytes_unref);
+  g_free (key->uri);
+  g_free (key->csr);
+  g_free (key->label);
+  g_free (key);
+}
+
 void
 steps_result_free (StepsResult *result)
 {
   if (result == NULL)
     return;
   g_free (result->token);
-  g_clear_pointer (&result->key_id, g_bytes_unref);
-  g_free (result->uri);
-  g_free (result->csr);
+  g_ptr_array_unref (result->keys);
   g_strfreev (result->missing);
+  g_strfreev (result->warnings);
   g_free (result);
 }
 
@@ -56,6 +77,24 @@ steps_sum (GBytes *bytes)
 
 /* ---- what is there ---- */
 
+static void
+add_keys (Steps *self)
+{
+  for (guint i = 0; i < self->plan->keys->len; i++)
+    {
+      StepsKey *key = g_new0 (StepsKey, 1);
+
+      key->plan = self->plan->keys->pdata[i];
+      key->subject = plan_key_dup_subject (key->plan);
+      key->extensions = plan_key_dup_extensions (key->plan);
+      key->entry = journal_find (self->journal, self->plan->token, key->plan->label);
+      key->was_ready = key->entry != NULL && key->entry->ready;
+      if (self->token != NULL)
+        key->found = token_info_find_key (self->token, key->plan->label);
+      g_ptr_array_add (self->keys, key);
+    }
+}
+
 static gboolean
 look (Steps *self, GError **error)
 {
@@ -64,19 +103,15 @@ look (Steps *self, GError **error)
   self->journal = journal_load (self->config->state_dir, error);
   if (self->journal == NULL)
     return FALSE;
-  self->entry = journal_find (self->journal, self->plan->token, self->plan->key);
-  self->was_ready = self->entry != NULL && self->entry->ready;
   /* On a new device nothing need be asked: that would be one more start of the helper. */
-  if (!store_exists (self->store))
-    return TRUE;
-  self->token = tokens_find (self->tokens, self->plan->token, self->cancellable, &local_error);
-  if (self->token != NULL)
-    self->key = token_info_find_key (self->token, self->plan->key);
-  else if (!g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND))
+  if (store_exists (self->store))
+    self->token = tokens_find (self->tokens, self->plan->token, self->cancellable, &local_error);
+  if (local_error != NULL && !g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND))
     {
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
+  add_keys (self);
   return TRUE;
 }
 
@@ -88,64 +123,83 @@ has_id (const TokenKey *key, const char *id)
   return g_str_equal (key_id, id);
 }
 
+static gboolean
+is_as_asked_for (const StepsKey *key)
+{
+  return key->entry != NULL && g_str_equal (key->entry->subject, key->subject) &&
+         g_strcmp0 (key->entry->extensions, key->extensions) == 0;
+}
+
 /*
- * Whether the token is one that we provisioned with the plan's options. Our commits put token and key in place
- * together, so a token without our key is ours only if it was complete once.
+ * Whether the token is one that we provisioned with the same options. Our commits put token and keys in place together,
+ * so a token without our key is ours only if it was complete once.
  */
 static gboolean
-is_ours (Steps *self)
+is_ours_with_options (const Steps *self)
 {
-  const JournalEntry *entry = self->entry;
+  for (guint i = 0; i < self->keys->len; i++)
+    {
+      const StepsKey *key = self->keys->pdata[i];
+      const JournalEntry *entry = key->entry;
 
-  if (entry == NULL || !g_str_equal (entry->algorithm, self->plan->algorithm) ||
-      !g_str_equal (entry->subject, self->subject))
-    return FALSE;
-  return self->key != NULL ? has_id (self->key, entry->key_id) : entry->ready;
+      if (!is_as_asked_for (key) || !g_str_equal (entry->algorithm, key->plan->algorithm) ||
+          !(key->found != NULL ? has_id (key->found, entry->key_id) : entry->ready))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Whether we made it, with whatever in it. */
+static gboolean
+is_ours (const Steps *self)
+{
+  for (guint i = 0; i < self->journal->entries->len; i++)
+    {
+      const JournalEntry *entry = self->journal->entries->pdata[i];
+      const TokenKey *key;
+
+      if (!g_str_equal (entry->token, self->plan->token))
+        continue;
+      key = token_info_find_key (self->token, entry->key);
+      if (entry->ready || (key != NULL && has_id (key, entry->key_id)))
+        return TRUE;
+    }
+  return FALSE;
 }
 
 static gboolean
-check_given_pin (Steps *self, StorePin kind, const Secret *given, GError **error)
+check_algorithms (const Steps *self, GError **error)
 {
-  g_autoptr (Secret) stored = NULL;
-  g_autoptr (GError) local_error = NULL;
-
-  if (given == NULL)
-    return TRUE;
-  stored = store_load_pin (self->store, self->plan->token, kind, &local_error);
-  if (local_error != NULL)
+  for (guint i = 0; i < self->keys->len; i++)
     {
-      g_propagate_error (error, g_steal_pointer (&local_error));
+      const StepsKey *key = self->keys->pdata[i];
+
+      if (key->found == NULL || g_str_equal (key->found->algorithm, key->plan->algorithm))
+        continue;
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
+                   "the token '%s' has a key '%s' that is %s, not %s; it was not touched",
+                   self->plan->token, key->plan->label, key->found->algorithm,
+                   key->plan->algorithm);
       return FALSE;
     }
-  if (stored == NULL || g_str_equal (secret_peek (stored), secret_peek (given)))
-    return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
-               "the token '%s' exists with another %s; it was not touched", self->plan->token,
-               kind == STORE_PIN_SO ? "SO PIN" : "PIN");
-  return FALSE;
+  return TRUE;
 }
 
 /* Whether what is there may be completed to what the plan says. */
 static gboolean
 check_token (Steps *self, GError **error)
 {
-  if (self->plan->exclusive && !is_ours (self))
+  const Plan *plan = self->plan;
+
+  if (plan->exclusive && !(plan->declared ? is_ours (self) : is_ours_with_options (self)))
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
-                   "a token '%s' exists that was not provisioned here with these options; it was "
-                   "not touched. Give another label, or have it completed as it is",
-                   self->plan->token);
+                   "a token '%s' exists that was not provisioned here%s; it was not touched. Give "
+                   "another label, or have it completed as it is",
+                   plan->token, plan->declared ? "" : " with these options");
       return FALSE;
     }
-  if (self->key != NULL && !g_str_equal (self->key->algorithm, self->plan->algorithm))
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
-                   "the token '%s' has a key '%s' that is %s, not %s; it was not touched",
-                   self->plan->token, self->plan->key, self->key->algorithm, self->plan->algorithm);
-      return FALSE;
-    }
-  return check_given_pin (self, STORE_PIN_USER, self->plan->pin, error) &&
-         check_given_pin (self, STORE_PIN_SO, self->plan->so_pin, error);
+  return check_algorithms (self, error) && steps_check_given_pins (self, error);
 }
 
 gboolean
@@ -169,36 +223,159 @@ steps_check_chip (Steps *self, gboolean will_login, GError **error)
   return FALSE;
 }
 
-/* ---- the result ---- */
+/* ---- what is missing ---- */
+
+gboolean
+steps_key_needs_csr (const StepsKey *key)
+{
+  const JournalEntry *entry = key->entry;
+  g_autofree char *sum = key->found != NULL ? steps_sum (key->found->spki) : NULL;
+
+  return sum == NULL || entry == NULL || entry->csr == NULL ||
+         g_strcmp0 (entry->spki_sum, sum) != 0 || !is_as_asked_for (key);
+}
+
+gboolean
+steps_key_needs_certificate (const StepsKey *key)
+{
+  return plan_key_is_self_signed (key->plan) &&
+         (key->found == NULL || key->found->certificate == NULL);
+}
+
+/* What a run would have to do. */
+typedef struct
+{
+  gboolean store; /* the store changes: the token, a key, a certificate */
+  gboolean csr;
+  gboolean readers;
+  gboolean journal; /* cut off between the commit and the journal */
+} Missing;
 
 static gboolean
-has_csr (Steps *self)
+compare (Steps *self, Missing *missing, GError **error)
 {
-  const JournalEntry *entry = self->entry;
-  g_autofree char *sum = steps_sum (self->key->spki);
+  gboolean readers = FALSE;
 
-  return entry != NULL && entry->csr != NULL && g_strcmp0 (entry->spki_sum, sum) == 0 &&
-         g_str_equal (entry->subject, self->subject);
+  if (!look (self, error) || (self->token != NULL && !check_token (self, error)) ||
+      !steps_readers_differ (self, &readers, error))
+    return FALSE;
+  missing->readers = readers;
+  missing->store = self->token == NULL;
+  for (guint i = 0; i < self->keys->len; i++)
+    {
+      const StepsKey *key = self->keys->pdata[i];
+
+      missing->store |= key->found == NULL || steps_key_needs_certificate (key);
+      missing->csr |= steps_key_needs_csr (key);
+      missing->journal |= key->entry != NULL && !key->entry->ready;
+    }
+  return TRUE;
+}
+
+static gboolean
+compare_and_make (Steps *self, gboolean *out_changed, GError **error)
+{
+  Missing missing = { FALSE };
+
+  if (!steps_begin (self, "looking at what is there", 0, error) || !compare (self, &missing, error))
+    return FALSE;
+  *out_changed = missing.store || missing.csr || missing.readers || missing.journal;
+  if (missing.store)
+    return steps_make_missing (self, error) && steps_set_readers (self, error);
+  if (missing.csr)
+    return steps_make_csrs (self, error) && steps_set_readers (self, error);
+  if (!steps_check_chip (self, FALSE, error) || !steps_set_readers (self, error) ||
+      (missing.journal && !steps_finish_journal (self, error)))
+    return FALSE;
+  *out_changed |= self->restored;
+  return TRUE;
+}
+
+static void
+list_of_key (const StepsKey *key, GPtrArray *texts)
+{
+  const PlanKey *plan = key->plan;
+
+  if (key->found == NULL)
+    g_ptr_array_add (texts,
+                     g_strdup_printf ("the key pair '%s', %s", plan->label, plan->algorithm));
+  if (steps_key_needs_csr (key))
+    g_ptr_array_add (texts, g_strdup_printf ("the certificate request for %s", key->subject));
+  if (steps_key_needs_certificate (key))
+    g_ptr_array_add (texts, g_strdup_printf ("a self-signed certificate for %s, valid for %u days",
+                                             key->subject, plan->days));
+}
+
+/* For people. */
+static char **
+list_missing (Steps *self, GError **error)
+{
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
+  Missing missing = { FALSE };
+
+  if (!compare (self, &missing, error) ||
+      (self->token != NULL && !steps_check_chip (self, FALSE, error)))
+    return NULL;
+  if (!store_exists (self->store))
+    g_ptr_array_add (texts, g_strdup ("the token store and its storage root key"));
+  if (self->token == NULL)
+    g_ptr_array_add (texts, g_strdup_printf ("the token '%s' with its PINs", self->plan->token));
+  for (guint i = 0; i < self->keys->len; i++)
+    list_of_key (self->keys->pdata[i], texts);
+  if (missing.readers)
+    g_ptr_array_add (texts, g_strdup_printf ("who may read the PIN of '%s'", self->plan->token));
+  if (missing.journal && !missing.store && !missing.csr)
+    g_ptr_array_add (texts, g_strdup ("the end of a run that was cut off, in the journal"));
+  g_ptr_array_add (texts, NULL);
+  return (char **)g_ptr_array_steal (texts, NULL);
+}
+
+/* ---- the result ---- */
+
+static StepsResultKey *
+describe_key (const Steps *self, const StepsKey *key)
+{
+  StepsResultKey *result = g_new0 (StepsResultKey, 1);
+  gboolean is_made = key->found != NULL || (key->entry != NULL && !self->plan->dry_run);
+
+  result->label = g_strdup (key->plan->label);
+  if (!is_made)
+    return result;
+  result->id = key->found != NULL ? g_bytes_ref (key->found->id)
+                                  : protocol_decode_bytes (key->entry->key_id);
+  result->uri = key->found != NULL
+                    ? g_strdup (key->found->uri)
+                    : uri_for_object (self->plan->token, key->plan->label, NULL, "private", NULL);
+  if (!self->plan->dry_run || !steps_key_needs_csr (key))
+    result->csr = g_strdup (key->entry->csr);
+  return result;
 }
 
 static StepsResult *
 new_result (Steps *self, gboolean changed)
 {
   StepsResult *result = g_new0 (StepsResult, 1);
+  char *warning = steps_dup_pin_warning (self);
 
   result->token = g_strdup (self->plan->token);
-  result->key_id = protocol_decode_bytes (self->entry->key_id);
-  result->uri = self->key != NULL
-                    ? g_strdup (self->key->uri)
-                    : uri_for_object (self->plan->token, self->plan->key, NULL, "private", NULL);
-  result->csr = g_strdup (self->entry->csr);
   result->changed = changed;
+  result->keys = g_ptr_array_new_with_free_func (steps_result_key_free);
+  for (guint i = 0; i < self->keys->len; i++)
+    g_ptr_array_add (result->keys, describe_key (self, self->keys->pdata[i]));
+  result->warnings = g_new0 (char *, 2);
+  result->warnings[0] = warning;
+  return result;
+}
+
+static void
+tell_end (Steps *self, gboolean changed)
+{
   if (changed)
-    log_event (LOG_EVENT_PROVISIONED, "token '%s' is ready with key '%s'", self->plan->token,
-               self->plan->key);
+    log_event (LOG_EVENT_PROVISIONED, "token '%s' is ready with key '%s'%s", self->plan->token,
+               ((PlanKey *)self->plan->keys->pdata[0])->label,
+               self->plan->keys->len > 1 ? " and others" : "");
   if (self->progress != NULL)
     self->progress ("done", 1, self->user_data);
-  return result;
 }
 
 /* The library says the same whatever is wrong: that the chip does not answer is found out by asking it. */
@@ -225,76 +402,22 @@ static void
 forget_cancelled (Steps *self, const GError *error)
 {
   g_autoptr (GError) local_error = NULL;
+  gboolean changed = FALSE;
 
-  if (!g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED) || self->entry == NULL ||
-      self->entry->ready || self->was_ready)
+  if (!g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED))
     return;
-  journal_remove (self->journal, self->entry);
-  self->entry = NULL;
-  if (!journal_save (self->journal, self->config->state_dir, &local_error))
+  for (guint i = 0; i < self->keys->len; i++)
+    {
+      StepsKey *key = self->keys->pdata[i];
+
+      if (key->entry == NULL || key->entry->ready || key->was_ready)
+        continue;
+      journal_remove (self->journal, key->entry);
+      key->entry = NULL;
+      changed = TRUE;
+    }
+  if (changed && !journal_save (self->journal, self->config->state_dir, &local_error))
     g_message ("the cancelled provisioning stays in the journal: %s", local_error->message);
-}
-
-static gboolean
-compare_and_make (Steps *self, gboolean *out_changed, GError **error)
-{
-  *out_changed = TRUE;
-  if (!steps_begin (self, "looking at what is there", 0, error) || !look (self, error))
-    return FALSE;
-  if (self->token == NULL)
-    return steps_make_missing (self, error);
-  if (!check_token (self, error))
-    return FALSE;
-  if (self->key == NULL)
-    return steps_make_missing (self, error);
-  if (!has_csr (self))
-    return steps_make_csr (self, error);
-  if (!steps_check_chip (self, FALSE, error))
-    return FALSE;
-  if (!self->entry->ready)
-    /* Cut off between the commit and the journal. */
-    return steps_finish_journal (self, error);
-  *out_changed = self->restored;
-  return TRUE;
-}
-
-/* ---- what would be done ---- */
-
-static gboolean
-find_missing (Steps *self, GPtrArray *missing, GError **error)
-{
-  const Plan *plan = self->plan;
-
-  if (!look (self, error))
-    return FALSE;
-  if (self->token != NULL && (!check_token (self, error) || !steps_check_chip (self, FALSE, error)))
-    return FALSE;
-  if (!store_exists (self->store))
-    g_ptr_array_add (missing, g_strdup ("the token store and its storage root key"));
-  if (self->token == NULL)
-    g_ptr_array_add (missing, g_strdup_printf ("the token '%s' with its PINs", plan->token));
-  if (self->key == NULL)
-    g_ptr_array_add (missing,
-                     g_strdup_printf ("the key pair '%s', %s", plan->key, plan->algorithm));
-  if (self->key == NULL || !has_csr (self))
-    g_ptr_array_add (missing, g_strdup_printf ("the certificate request for %s", self->subject));
-  else if (!self->entry->ready)
-    g_ptr_array_add (missing, g_strdup ("the end of a run that was cut off, in the journal"));
-  g_ptr_array_add (missing, NULL);
-  return TRUE;
-}
-
-static StepsResult *
-list_missing (Steps *self, GError **error)
-{
-  g_autoptr (GPtrArray) missing = g_ptr_array_new_with_free_func (g_free);
-  StepsResult *result;
-
-  if (!find_missing (self, missing, error))
-    return NULL;
-  result = g_new0 (StepsResult, 1);
-  result->missing = (char **)g_ptr_array_steal (missing, NULL);
-  return result;
 }
 
 StepsResult *
@@ -314,21 +437,31 @@ steps_run (Tokens *tokens,
                           .plan = plan,
                           .cancellable = cancellable,
                           .progress = progress,
-                          .user_data = user_data };
+                          .user_data = user_data,
+                          .keys = g_ptr_array_new_with_free_func (steps_key_free) };
   g_autoptr (GError) local_error = NULL;
   gboolean changed = FALSE;
+  StepsResult *result;
+  g_auto (GStrv) missing = NULL;
 
   if (!plan_check (plan, error))
     return NULL;
-  self.subject = plan_dup_subject (plan);
-  if (plan->dry_run)
-    return list_missing (&self, error);
-  if (compare_and_make (&self, &changed, &local_error))
-    return new_result (&self, changed);
-  explain_failure (&self, &local_error);
-  forget_cancelled (&self, local_error);
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return NULL;
+  if (plan->dry_run ? (missing = list_missing (&self, error)) == NULL
+                    : !compare_and_make (&self, &changed, &local_error))
+    {
+      if (local_error != NULL)
+        {
+          explain_failure (&self, &local_error);
+          forget_cancelled (&self, local_error);
+          g_propagate_error (error, g_steal_pointer (&local_error));
+        }
+      return NULL;
+    }
+  result = new_result (&self, changed);
+  result->missing = g_steal_pointer (&missing);
+  if (!plan->dry_run)
+    tell_end (&self, changed);
+  return result;
 }
 
 const char *

@@ -304,10 +304,13 @@ helper_jobs_make_csr (HelperClient *client,
                       GBytes *spki,
                       const char *subject,
                       const ExtensionParams *extensions,
+                      guint self_signed_days,
                       GCancellable *cancellable,
                       GError **error)
 {
-  g_autoptr (Csr) csr = csr_new (spki, subject, extensions, error);
+  g_autoptr (Csr) csr = self_signed_days > 0 ? csr_new_self_signed (spki, subject, extensions,
+                                                                    self_signed_days, error)
+                                             : csr_new (spki, subject, extensions, error);
   g_autoptr (GBytes) digest = NULL;
   g_autoptr (GBytes) signature = NULL;
 

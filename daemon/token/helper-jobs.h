@@ -108,7 +108,10 @@ gboolean helper_jobs_reopen (HelperClient *client,
                              GCancellable *cancellable,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* A certificate request for the key of @spki, signed by it and verified; PEM. @extensions: may be NULL */
+/*
+ * A certificate request for the key of @spki, signed by it and verified; PEM. @extensions: may be NULL
+ * @self_signed_days: not 0: a self-signed certificate instead, valid for so long
+ */
 char *helper_jobs_make_csr (HelperClient *client,
                             const char *token,
                             const Secret *pin,
@@ -116,6 +119,7 @@ char *helper_jobs_make_csr (HelperClient *client,
                             GBytes *spki,
                             const char *subject,
                             const ExtensionParams *extensions,
+                            guint self_signed_days,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -6,6 +6,7 @@
 #include "common/atomic-file.h"
 #include "common/label.h"
 #include "dbus/error.h"
+#include "token/pin-readers.h"
 #include "token/store-database.h"
 
 #include <errno.h>
@@ -109,7 +110,7 @@ store_stage_pin (Store *self,
   if (sum == NULL)
     return FALSE;
   staged = g_strconcat (path, STAGED, sum, NULL);
-  return write_pin (self, staged, kind, pin, error);
+  return write_pin (self, staged, kind, pin, error) && pin_readers_copy (path, staged, error);
 }
 
 /* The names that staged PINs of the store as it is have, each with the name that it gets. */

@@ -67,9 +67,8 @@ choose_id (GBytes *given, GError **error)
   return NULL;
 }
 
-/* CVE-2017-15361: made by chips with old firmware, and weak for ever. */
-static gboolean
-check_strength (GBytes *spki, GError **error)
+gboolean
+tokens_check_strength (GBytes *spki, GError **error)
 {
   if (!public_key_is_roca (spki))
     return TRUE;
@@ -94,7 +93,7 @@ generate (Writer *writer,
   g_autoptr (GBytes) spki = helper_jobs_generate_key (writer->client, token, pin, label, id,
                                                       algorithm, cancellable, error);
 
-  if (spki == NULL || !check_strength (spki, error) ||
+  if (spki == NULL || !tokens_check_strength (spki, error) ||
       !tokens_settle_pss (writer->change, writer->client, token, pin, id, spki, cancellable, error))
     return NULL;
   return g_steal_pointer (&spki);
@@ -199,7 +198,7 @@ make_successor (Tokens *self,
       return NULL;
     }
   csr = helper_jobs_make_csr (writer->client, token, pin, rotation->id, spki, rotation->subject,
-                              extensions, cancellable, error);
+                              extensions, 0, cancellable, error);
   if (csr == NULL || !writer_commit (writer, self, error))
     return NULL;
   *out_csr = g_steal_pointer (&csr);
@@ -287,9 +286,8 @@ choose_key (const TokenInfo *info, const TokenKey *key, const char *pem, GError 
   return NULL;
 }
 
-/* DER. */
-static GBytes *
-check_certificate (const char *pem, gboolean force, GError **error)
+GBytes *
+tokens_decode_certificate (const char *pem, gboolean force, GError **error)
 {
   g_autoptr (X509) certificate = certificate_parse_pem (pem, error);
   gint64 now = g_get_real_time () / G_USEC_PER_SEC;
@@ -339,7 +337,7 @@ tokens_install_certificate (Tokens *self,
   TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
   TokenInfo *info = key != NULL ? tokens_find_info (self, token, cancellable, error) : NULL;
   const TokenKey *owner = info != NULL ? choose_key (info, key, pem, error) : NULL;
-  g_autoptr (GBytes) der = owner != NULL ? check_certificate (pem, force, error) : NULL;
+  g_autoptr (GBytes) der = owner != NULL ? tokens_decode_certificate (pem, force, error) : NULL;
   g_autoptr (Secret) pin = NULL;
   g_autoptr (Writer) writer = NULL;
 

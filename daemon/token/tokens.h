@@ -155,6 +155,15 @@ gboolean tokens_install_certificate (Tokens *tokens,
                                      GCancellable *cancellable,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* DER of a certificate that is valid now; @force: or not. Errors: GGTPM_ERROR_INVALID_ARGS. */
+GBytes *tokens_decode_certificate (const char *pem,
+                                   gboolean force,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A key with ROCA's fingerprint (CVE-2017-15361) was made by a chip with old firmware, and is weak for ever. Errors:
+ * GGTPM_ERROR_TPM_FAILURE with the remedy. */
+gboolean tokens_check_strength (GBytes *spki, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 typedef enum
 {
   TOKENS_CHANGE_PIN,    /* the user PIN, by itself */

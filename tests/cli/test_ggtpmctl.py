@@ -196,7 +196,7 @@ class Provisioning(cli.Case):
 
     def test_file_of_the_daemon(self):
         with open(os.path.join(self.daemon.dir, 'provision.conf'), 'w', encoding='ascii') as file:
-            file.write('[Token]\nLabel=from-file\n[Key]\nLabel=key-from-file\n')
+            file.write('[Token]\nLabel=from-file\n[Key key-from-file]\n')
         value = self.json('provision')
         self.assertEqual((value['token'], value['key']), ('from-file', 'key-from-file'))
 
@@ -232,7 +232,7 @@ class Provisioning(cli.Case):
         with open(os.path.join(self.daemon.dir, 'provision.conf'), 'w', encoding='ascii') as file:
             file.write('[Token]\nLabel=of-the-daemon\n')
         with open(path, 'w', encoding='ascii') as file:
-            file.write('[Token]\nLabel=mine\n[Key]\nLabel=k\nAlgorithm=rsa-2048\nSubject=CN=x\n')
+            file.write('[Token]\nLabel=mine\n[Key k]\nAlgorithm=rsa-2048\nSubject=CN=x\n')
         self.assertIn("the token 'mine' with", self.ok('provision', '--plan', '--config', path))
         self.assertIn("the token 'of-the-daemon' with", self.ok('provision', '--plan'))
         value = self.json('provision', '--config', path)
@@ -241,7 +241,7 @@ class Provisioning(cli.Case):
             again = self.json('provision', '--config', '-', stdin=file.read())
         self.assertEqual((again['changed'], again['csr']), (False, value['csr']))
         self.assertIn('token', self.fails(2, 'InvalidArgs', 'provision', '--config', path, '--token', 'a'))
-        for text, named in ((b'[Key]\nSize=3\n', 'Size'), (b'[Tokens]\n', 'Tokens'), (b'Label', 'Label'),
+        for text, named in ((b'[Key k]\nSize=3\n', 'Size'), (b'[Tokens]\n', 'Tokens'), (b'Label', 'Label'),
                             (b'#' * 70000, '65536')):
             with open(path, 'wb') as file:
                 file.write(text)

@@ -176,7 +176,7 @@ class OtherPages(unittest.TestCase):
             rows = re.findall(r'^  \{ "([A-Z][a-z]+)", "([A-Za-z0-9]+)", ', file.read(), re.M)
         self.assertNotEqual(rows, [])
         with open(os.path.join(SOURCE, 'docs/man', page), encoding='utf-8') as file:
-            found = re.findall(r'^\.SS \[(\w+)\]\n|^\.TP\n\.BR? (\w+)=', file.read(), re.M)
+            found = re.findall(r'^\.SS \[(\w+)\]\n|^\.T[PQ]\n\.BR? (\w+)=', file.read(), re.M)
         group = None
         documented = []
         for name, key in found:
@@ -190,7 +190,7 @@ class OtherPages(unittest.TestCase):
         self.assert_keys('common/config.c', 'ggtpmd.conf.5')
 
     def test_keys_of_the_provisioning_file(self):
-        self.assert_keys('daemon/provision/plan.c', 'provision.conf.5')
+        self.assert_keys('daemon/provision/plan-file.c', 'provision.conf.5')
 
 
 class Usage(unittest.TestCase):

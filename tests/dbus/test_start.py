@@ -169,7 +169,7 @@ class Chip(Case):
         caller = self.start_daemon(self.tpm)
         conf = self.daemon.dir + '/provision.conf'
         with open(conf, 'w', encoding='ascii') as file:
-            file.write('[Token]\nLabel=factory\n[Key]\nLabel=line one\n')
+            file.write('[Token]\nLabel=factory\n[Key line one]\n')
         os.chmod(conf, 0o644)
         properties = self.provision(caller)
         self.assertEqual(properties['Result']['token'], '/org/ggtpm1/token/factory', properties)

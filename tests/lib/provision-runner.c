@@ -4,10 +4,10 @@
 /*
  * The provisioning of the daemon as a program, without a bus: broker, token lane and helper are the real ones. For
  * tests that kill it. Prints `step: TEXT` as it goes, then `token: ...` and `key: ...` for what there is,
- * `changed: 0|1`, `uri: URI` and the CSR, or `error: NICK: TEXT` (exit code 1).
+ * `changed: 0|1`, for each key `uri: URI` and the CSR, and `warning: TEXT`, or `error: NICK: TEXT` (exit code 1).
  *
  *   provision-runner CONFIG [--token T] [--key K] [--algorithm A] [--subject S] [--complete]
- *                    [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP] [--remove] [--dry-run]
+ *                    [--plan FILE] [--pin-fd N] [--so-pin-fd N] [--cancel-at STEP] [--remove] [--dry-run]
  *
  * With --remove: the token T is removed; prints `lost: TEXT` for each thing.
  */
@@ -103,7 +103,15 @@ provision_done (GObject *source, GAsyncResult *async_result, gpointer user_data)
 
   if (result != NULL)
     {
-      printf ("changed: %d\nuri: %s\n%s", result->changed, result->uri, result->csr);
+      printf ("changed: %d\n", result->changed);
+      for (guint i = 0; i < result->keys->len; i++)
+        {
+          const StepsResultKey *key = result->keys->pdata[i];
+
+          printf ("uri: %s\n%s", key->uri, key->csr);
+        }
+      for (char **warning = result->warnings; *warning != NULL; warning++)
+        printf ("warning: %s\n", *warning);
       runner->exit_code = 0;
     }
   else
@@ -213,21 +221,24 @@ set_text (char **text, char *given)
 static gboolean
 parse_options (Runner *runner, int *argc, char ***argv, GError **error)
 {
-  Plan *plan = runner->plan;
+  Plan *plan;
+  PlanKey *plan_key;
   gboolean complete = FALSE;
+  gboolean dry_run = FALSE;
   int pin_fd = -1;
   int so_pin_fd = -1;
-  char *token = NULL, *key = NULL, *algorithm = NULL;
+  char *token = NULL, *key = NULL, *algorithm = NULL, *subject = NULL, *plan_path = NULL;
   GOptionEntry entries[] = {
     { "token", 0, 0, G_OPTION_ARG_STRING, &token, NULL, NULL },
     { "key", 0, 0, G_OPTION_ARG_STRING, &key, NULL, NULL },
     { "algorithm", 0, 0, G_OPTION_ARG_STRING, &algorithm, NULL, NULL },
-    { "subject", 0, 0, G_OPTION_ARG_STRING, &plan->subject, NULL, NULL },
+    { "subject", 0, 0, G_OPTION_ARG_STRING, &subject, NULL, NULL },
+    { "plan", 0, 0, G_OPTION_ARG_FILENAME, &plan_path, NULL, NULL },
     { "complete", 0, 0, G_OPTION_ARG_NONE, &complete, NULL, NULL },
     { "pin-fd", 0, 0, G_OPTION_ARG_INT, &pin_fd, NULL, NULL },
     { "so-pin-fd", 0, 0, G_OPTION_ARG_INT, &so_pin_fd, NULL, NULL },
     { "remove", 0, 0, G_OPTION_ARG_NONE, &runner->remove, NULL, NULL },
-    { "dry-run", 0, 0, G_OPTION_ARG_NONE, &plan->dry_run, NULL, NULL },
+    { "dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, NULL, NULL },
     { "cancel-at", 0, 0, G_OPTION_ARG_STRING, &runner->cancel_at, NULL, NULL },
     { NULL },
   };
@@ -236,10 +247,17 @@ parse_options (Runner *runner, int *argc, char ***argv, GError **error)
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
+  plan = runner->plan = plan_path != NULL ? plan_load (plan_path, error) : plan_new ();
+  g_free (plan_path);
+  if (plan == NULL)
+    return FALSE;
+  plan_key = plan->keys->pdata[0];
   set_text (&plan->token, token);
-  set_text (&plan->key, key);
-  set_text (&plan->algorithm, algorithm);
+  set_text (&plan_key->label, key);
+  set_text (&plan_key->algorithm, algorithm);
+  set_text (&plan_key->subject, subject);
   plan->exclusive = !complete;
+  plan->dry_run = dry_run;
   plan->pin = read_pin (runner, pin_fd);
   plan->so_pin = read_pin (runner, so_pin_fd);
   return TRUE;
@@ -266,7 +284,6 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
 
   runner.loop = g_main_loop_new (NULL, FALSE);
-  runner.plan = plan_new ();
   runner.cancellable = g_cancellable_new ();
   if (!parse_options (&runner, &argc, &argv, &error) || !start (&runner, argv[1], &error))
     {

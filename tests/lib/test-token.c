@@ -53,8 +53,8 @@ make_token (TestToken *fixture, const char *algorithm)
                                    algorithm, NULL, &error);
   g_assert_no_error (error);
   at[4] = test_token_count (fixture);
-  csr = helper_jobs_make_csr (client, TEST_TOKEN_LABEL, pin, fixture->id, spki, "CN=x", NULL, NULL,
-                              &error);
+  csr = helper_jobs_make_csr (client, TEST_TOKEN_LABEL, pin, fixture->id, spki, "CN=x", NULL, 0,
+                              NULL, &error);
   g_assert_no_error (error);
   at[5] = test_token_count (fixture);
   g_assert_true (

@@ -20,16 +20,17 @@ SOURCE = os.environ['GGTPM_SOURCE_DIR']
 BUILD = os.environ['GGTPM_BUILD_DIR']
 PREFIX = os.environ['GGTPM_PREFIX']
 LIBDIR = os.environ['GGTPM_LIBDIR']
-UNITS = ('ggtpmd.service', 'ggtpmd.socket', 'ggtpm-provision.service', 'ggtpm-config.service', 'ggtpm-config.path',
+UNITS = ('ggtpmd.service', 'ggtpmd.socket', 'ggtpm-provision.path', 'ggtpm-provision.service',
+         'ggtpm-config.service', 'ggtpm-config.path',
          'ggtpm-metrics.service', 'ggtpm-metrics.timer')
 
-# Metrics are for those who have what reads them.
-ENABLED = {'ggtpm-metrics.service': 'static', 'ggtpm-metrics.timer': 'disabled'}
+# Not everybody has what reads metrics, or waits for a certificate.
+ENABLED = {'ggtpm-metrics.service': 'static', 'ggtpm-metrics.timer': 'disabled', 'ggtpm-provision.path': 'disabled'}
 
 # systemd's own measure of what a service may do, 0 to 10, here times ten: far below anything in Debian
 EXPOSURE_MAX = 10
-# It is to write as root, where people want it.
-EXPOSURE_OF = {'ggtpm-config.service': 13}
+# They are to write as root, where people want it.
+EXPOSURE_OF = {'ggtpm-config.service': 13, 'ggtpm-provision.service': 13}
 
 # What must be there; @P@ is the prefix, * any text without a slash.
 REQUIRED = """
@@ -56,6 +57,7 @@ REQUIRED = """
 /usr/lib/tmpfiles.d/ggtpmd-tmpfiles.conf 644
 /usr/lib/systemd/system/ggtpmd.service 644
 /usr/lib/systemd/system/ggtpmd.socket 644
+/usr/lib/systemd/system/ggtpm-provision.path 644
 /usr/lib/systemd/system/ggtpm-provision.service 644
 /usr/lib/systemd/system/ggtpm-config.service 644
 /usr/lib/systemd/system/ggtpm-config.path 644

@@ -24,18 +24,32 @@ load (const char *text, GError **error)
   return plan;
 }
 
+static PlanKey *
+get_key (const Plan *plan, guint index)
+{
+  g_assert_cmpuint (plan->keys->len, >, index);
+  return plan->keys->pdata[index];
+}
+
 static void
 test_defaults (void)
 {
   g_autoptr (Plan) plan = plan_new ();
-  g_autofree char *subject = plan_dup_subject (plan);
+  PlanKey *key = get_key (plan, 0);
+  g_autofree char *subject = plan_key_dup_subject (key);
   g_autoptr (GError) error = NULL;
 
   g_assert_cmpstr (plan->token, ==, "greengrass");
-  g_assert_cmpstr (plan->key, ==, "greenkey");
-  g_assert_cmpstr (plan->algorithm, ==, "ecc-p256");
+  g_assert_cmpuint (plan->keys->len, ==, 1);
+  g_assert_cmpstr (key->label, ==, "greenkey");
+  g_assert_cmpstr (key->algorithm, ==, "ecc-p256");
   g_assert_cmpstr (subject, ==, "CN=greenkey");
+  g_assert_null (plan_key_dup_extensions (key));
+  g_assert_false (plan_key_is_self_signed (key));
+  g_assert_null (plan_key_get_certificate_path (key));
+  g_assert_null (plan->greengrass);
   g_assert_true (plan->exclusive);
+  g_assert_false (plan->declared);
   g_assert_null (plan->pin);
   g_assert_null (plan->so_pin);
   g_assert_true (plan_check (plan, &error));
@@ -47,31 +61,59 @@ test_file (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (Plan) plan = load ("# a comment\n"
-                                "[Token]\nLabel=pump token \n"
-                                "[Key]\nLabel = pump\nAlgorithm=rsa-2048\n"
-                                "Subject=CN=pump\\, 12,O=Pumps\n",
+                                "[Token]\nLabel=pump token \nPinReaders=user:root group:tss\n"
+                                "PinCredential=a\nSoPinCredential=b\n"
+                                "[Key pump]\nAlgorithm=rsa-2048\n"
+                                "Subject=CN=pump\\, 12,O=Pumps\nCertificate=self-signed\n"
+                                "SelfSignedDays=10\nRequest=/a/pump.csr\n"
+                                "[Key a b]\nAltNames= DNS:x  IP:::1 \nKeyUsage=keyAgreement\n"
+                                "ExtKeyUsage=clientAuth\nCertificate=/a/b.pem\n"
+                                "[Greengrass]\nWrite=v2 lite\nKey=a b\nThingName=core\n"
+                                "Region=eu-central-1\nV2Path=/b/v2\nGroup=tss\n"
+                                "MakeDirectories=yes\n",
                                 &error);
   g_autofree char *subject = NULL;
+  g_autofree char *extensions = NULL;
+  PlanKey *key;
 
   g_assert_no_error (error);
+  g_assert_true (plan->declared);
   g_assert_cmpstr (plan->token, ==, "pump token");
-  g_assert_cmpstr (plan->key, ==, "pump");
-  g_assert_cmpstr (plan->algorithm, ==, "rsa-2048");
-  subject = plan_dup_subject (plan);
+  g_assert_cmpstr (plan->pin_readers[1], ==, "group:tss");
+  g_assert_cmpstr (plan->pin_credential, ==, "a");
+  g_assert_cmpstr (plan->so_pin_credential, ==, "b");
+  g_assert_cmpuint (plan->keys->len, ==, 2);
+  key = get_key (plan, 0);
+  g_assert_cmpstr (key->label, ==, "pump");
+  g_assert_cmpstr (key->algorithm, ==, "rsa-2048");
+  g_assert_cmpstr (key->request_path, ==, "/a/pump.csr");
+  g_assert_true (plan_key_is_self_signed (key));
+  g_assert_cmpuint (key->days, ==, 10);
+  subject = plan_key_dup_subject (key);
   g_assert_cmpstr (subject, ==, "CN=pump\\, 12,O=Pumps");
+  key = get_key (plan, 1);
+  g_assert_true (plan_find_key (plan, "a b") == key);
+  extensions = plan_key_dup_extensions (key);
+  g_assert_cmpstr (extensions, ==,
+                   "alt-names=DNS:x IP:::1;key-usage=keyAgreement;ext-key-usage=clientAuth");
+  g_assert_cmpstr (plan_key_get_certificate_path (key), ==, "/a/b.pem");
+  g_assert_cmpstr (plan->greengrass->flavours[1], ==, "lite");
+  g_assert_cmpstr (plan->greengrass->thing_name, ==, "core");
+  g_assert_cmpstr (plan_greengrass_get_path (plan->greengrass, "v2"), ==, "/b/v2");
+  g_assert_null (plan_greengrass_get_path (plan->greengrass, "lite"));
+  g_assert_true (plan->greengrass->directories);
 }
 
 static void
 test_file_in_part (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Plan) plan = load ("[Key]\nLabel=pump\n", &error);
-  g_autofree char *subject = NULL;
+  g_autoptr (Plan) plan = load ("[Token]\nLabel=pump\n", &error);
 
   g_assert_no_error (error);
-  g_assert_cmpstr (plan->token, ==, "greengrass");
-  subject = plan_dup_subject (plan);
-  g_assert_cmpstr (subject, ==, "CN=pump");
+  g_assert_cmpstr (plan->token, ==, "pump");
+  g_assert_cmpuint (plan->keys->len, ==, 1);
+  g_assert_cmpstr (get_key (plan, 0)->label, ==, "greenkey");
 }
 
 static void
@@ -81,20 +123,41 @@ test_file_refused (void)
   {
     const char *text;
     const char *named;
+    const char *known; /* what there is */
   } cases[] = {
-    { "[Tokens]\nLabel=a\n", "[Tokens]" },
-    { "[Extra]\n", "[Extra]" },
-    { "[Token]\nlabel=a\n", "label in [Token]" },
-    { "[Token]\nAlgorithm=ecc-p256\n", "Algorithm in [Token]" },
-    { "[Key]\nPin=123456\n", "Pin in [Key]" },
-    { "[Key]\nLabel=\n", "Label in [Key]" },
-    { "[Key]\nLabel=\xff\n", "" },
-    { "[Key]\nLabel=a;b\n", "key" },
-    { "[Token]\nLabel=0123456789012345678901234567890123\n", "" },
-    { "[Key]\nAlgorithm=ecc-p384\n", "ecc-p384" },
-    { "[Key]\nSubject=nonsense\n", "nonsense" },
-    { "Label=a\n", "" },
-    { "nonsense\n", "" },
+    { "[Tokens]\nLabel=a\n", "[Tokens]", "[Greengrass]" },
+    { "[Extra]\n", "[Extra]", "[Key LABEL]" },
+    { "[Key]\nAlgorithm=ecc-p256\n", "[Key]", "[Key LABEL]" },
+    { "[Token]\nlabel=a\n", "label in [Token]", "PinReaders" },
+    { "[Token]\nAlgorithm=ecc-p256\n", "Algorithm in [Token]", "Label" },
+    { "[Key k]\nPin=123456\n", "Pin in [Key k]", "AltNames" },
+    { "[Key k]\nLabel=k\n", "Label in [Key k]", "Subject" },
+    { "[Key k]\nSubject=\n", "Subject in [Key k]", "empty" },
+    { "[Key k]\nSubject=\xff\n", "", "" },
+    { "[Key a;b]\n", "[Key a;b]", "key" },
+    { "[Key ]\n", "[Key ]", "" },
+    { "[Token]\nLabel=0123456789012345678901234567890123\n", "", "" },
+    { "[Key k]\nAlgorithm=ecc-p384\n", "[Key k]", "ecc-p256" },
+    { "[Key k]\nSubject=nonsense\n", "[Key k]", "nonsense" },
+    { "[Key k]\nAltNames=x\n", "[Key k]", "DNS:" },
+    { "[Key k]\nKeyUsage=signing\n", "signing", "digitalSignature" },
+    { "[Key k]\nExtKeyUsage=client\n", "client", "clientAuth" },
+    { "[Key k]\nRequest=a.csr\n", "Request in [Key k]", "absolute" },
+    { "[Key k]\nCertificate=a.pem\n", "a.pem", "self-signed" },
+    { "[Key k]\nSelfSignedDays=0\n", "SelfSignedDays", "1 to" },
+    { "[Key k]\nSelfSignedDays=ten\n", "SelfSignedDays", "number" },
+    { "[Key k]\nSelfSignedDays=40000\n", "SelfSignedDays", "1 to" },
+    { "[Token]\nPinReaders=tss\n", "'tss'", "group:NAME" },
+    { "[Token]\nPinReaders=user:\n", "'user:'", "group:NAME" },
+    { "[Token]\nPinCredential=../a\n", "../a", "" },
+    { "[Greengrass]\n", "Write", "lite" },
+    { "[Greengrass]\nWrite=v3\n", "v3", "v2" },
+    { "[Greengrass]\nWrite=v2\nKey=none\n", "[Key none]", "Key" },
+    { "[Greengrass]\nWrite=v2\nV2Path=a\n", "V2Path", "absolute" },
+    { "[Greengrass]\nWrite=v2\nMakeDirectories=1\n", "MakeDirectories", "yes" },
+    { "[Greengrass]\nWrite=v2\nEndpoint=x\n", "Endpoint", "DataEndpoint" },
+    { "Label=a\n", "", "" },
+    { "nonsense\n", "", "" },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -105,7 +168,8 @@ test_file_refused (void)
       if (plan != NULL)
         g_error ("<%s> was accepted", cases[i].text);
       g_assert_nonnull (error);
-      if (strstr (error->message, cases[i].named) == NULL)
+      if (strstr (error->message, cases[i].named) == NULL ||
+          strstr (error->message, cases[i].known) == NULL)
         g_error ("<%s>: %s", cases[i].text, error->message);
     }
 }
@@ -128,9 +192,9 @@ test_subject_of_odd_label (void)
   g_autofree char *subject = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_free (plan->key);
-  plan->key = g_strdup ("#a,b+c\"d<e>f");
-  subject = plan_dup_subject (plan);
+  g_free (get_key (plan, 0)->label);
+  get_key (plan, 0)->label = g_strdup ("#a,b+c\"d<e>f");
+  subject = plan_key_dup_subject (get_key (plan, 0));
   g_assert_cmpstr (subject, ==, "CN=\\#a\\,b\\+c\\\"d\\<e\\>f");
   g_assert_true (plan_check (plan, &error));
   g_assert_no_error (error);
