@@ -3,162 +3,115 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 """Programs that are not ours use what was provisioned: through libtpm2_pkcs11 itself, and, where OpenSSL's engine would
-get into its way in the same process, through p11-kit's `remote:`. And nobody who is at work shows a PIN."""
+get into its way in the same process, through p11-kit's `remote:` in the module file that we write. And nobody who is at
+work shows a PIN."""
 
 import contextlib
 import glob
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import bus  # noqa: E402
-import swtpm  # noqa: E402
+from consumers import KEY, MODULE, Case, need  # noqa: E402
 
-MODULE = f'/usr/lib/{sys.implementation._multiarch}/pkcs11/libtpm2_pkcs11.so'
 ENGINE = f'/usr/lib/{sys.implementation._multiarch}/engines-3/pkcs11.so'
-MODULES = '/usr/share/p11-kit/modules'
-KEY = 'org.ggtpm1.Key'
-TIMEOUT_S = 60
 PINS = {'pin': b'ggtpm user pin 4711', 'so-pin': b'ggtpm so pin 0815'}
-
-
-def v(signature, value):
-    return bus.GLib.Variant(signature, value)
-
-
-class Case(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        bus.enter()
-        for program in ('p11tool', 'openssl', 'p11-kit', 'swtpm'):
-            if shutil.which(program) is None:
-                raise unittest.SkipTest('not installed: ' + program)
-        for path in (MODULE, ENGINE, MODULES):
-            if not os.path.exists(path):
-                raise unittest.SkipTest('not installed: ' + path)
-        cls.dir = tempfile.mkdtemp(prefix='ggs-', dir='/tmp')
-        cls.addClassCleanup(shutil.rmtree, cls.dir)
-        cls.bus = cls.enter(bus.Bus())
-        cls.tpm = cls.enter(swtpm.Swtpm())
-        cls.daemon = cls.enter(bus.Daemon(cls.bus, cls.tpm))
-        cls.caller = cls.bus.connect()
-        tcti = f'{cls.daemon.dir}/libtss2-tcti-ggtpm.so.0:path={cls.daemon.runtime_dir}/tpm.sock'
-        cls.env = dict(os.environ, TPM2_PKCS11_STORE=cls.daemon.state_dir + '/pkcs11', TPM2_PKCS11_TCTI=tcti,
-                       TSS2_LOG='all+none', LC_ALL='C')
-        # of the build with sanitizers: theirs are not ours
-        cls.env['ASAN_OPTIONS'] = cls.env.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
-
-    @classmethod
-    def enter(cls, context):
-        value = context.__enter__()
-        cls.addClassCleanup(context.__exit__, None, None, None)
-        return value
-
-    @classmethod
-    def provision(cls, options, fds=()):
-        job = cls.caller.call(bus.ROOT, 'org.ggtpm1.Provisioning', 'Provision', '(a{sv})', options, fds=fds)
-        done = cls.caller.wait_job(job)
-        if done['State'] != 'done':
-            raise bus.Error(*done['Error'])
-        return done['Result']
-
-    def run_ok(self, *command, env=None):
-        result = subprocess.run(command, env=self.env | (env or {}), stdin=subprocess.DEVNULL, capture_output=True,
-                                timeout=TIMEOUT_S)
-        self.assertEqual(result.returncode, 0, (command, result.stdout, result.stderr))
-        return result.stdout.decode()
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
 
 
 class Consumers(Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.keys = {name: cls.provision({'key': v('s', name), 'algorithm': v('s', algorithm),
-                                         'exclusive': v('b', False)})
-                    for name, algorithm in (('greenkey', 'ecc-p256'), ('rsakey', 'rsa-2048'))}
-        with open(cls.daemon.state_dir + '/pins/greengrass.user', encoding='ascii') as file:
-            cls.pin = file.read().strip()
-        modules = os.path.join(cls.dir, 'modules')
-        os.mkdir(modules)
-        with open(os.path.join(modules, 'tpm2_pkcs11.module'), 'w', encoding='ascii') as file:
-            file.write(f'remote: |p11-kit remote {MODULE}\n')
-        # in the namespace of this process only
-        subprocess.run(['mount', '--bind', modules, MODULES], check=True)
-        cls.addClassCleanup(subprocess.run, ['umount', MODULES], check=True)
-
-    def uri(self, key):
-        return f'pkcs11:token=greengrass;object={key};type=private;pin-value={self.pin}'
+        need('p11tool', 'curl', 'gnutls-cli', ENGINE)
+        cls.provision_keys()
+        cls.make_software_key('server')
+        cls.use_module_file()
 
     def test_request_of_the_application_note(self):
-        """Its command, word for word; what it would ask for is given."""
+        """Its command, word for word; what it would ask for is given. No variable says where store and chip are."""
         for key in self.keys:
             with self.subTest(key=key):
                 out = self.path('req.csr')
                 self.run_ok('openssl', 'req', '-engine', 'pkcs11', '-new', '-key', self.uri(key), '-keyform', 'engine',
-                            '-out', out, '-subj', '/CN=note')
+                            '-out', out, '-subj', '/CN=note', env=self.plain_env)
                 self.run_ok('openssl', 'req', '-in', out, '-verify', '-noout')
                 self.assertEqual(self.run_ok('openssl', 'req', '-in', out, '-noout', '-pubkey'),
-                                 self.public_key(self.keys[key]['csr']))
+                                 self.run_ok('openssl', 'req', '-in', self.path(key + '.csr'), '-noout', '-pubkey'))
 
-    def public_key(self, csr):
-        with open(self.path('ours.csr'), 'w', encoding='ascii') as file:
-            file.write(csr)
-        return self.run_ok('openssl', 'req', '-in', self.path('ours.csr'), '-noout', '-pubkey')
+    def test_environment_wins(self):
+        """Who has another store is not moved to ours."""
+        empty = self.path('empty')
+        os.mkdir(empty)
+        listed = self.run_ok('p11tool', '--list-token-urls', env=self.env | {'TPM2_PKCS11_STORE': empty})
+        self.assertNotIn('greengrass', listed)
+        self.assertIn('token=greengrass', self.run_ok('p11tool', '--list-token-urls', env=self.plain_env))
 
     def test_p11tool_test_sign(self):
-        for provider in ((), ('--provider', MODULE)):
+        for provider, env in (((), self.plain_env), (('--provider', MODULE), self.env)):
             for key in self.keys:
                 with self.subTest(key=key, provider=provider):
                     self.run_ok('p11tool', *provider, '--login', '--test-sign',
-                                f'pkcs11:token=greengrass;object={key};type=private', env={'GNUTLS_PIN': self.pin})
+                                f'pkcs11:token=greengrass;object={key};type=private',
+                                env=env | {'GNUTLS_PIN': self.pin})
 
-    def certificate(self, key):
-        path = self.path(key + '.pem')
-        self.run_ok('openssl', 'req', '-engine', 'pkcs11', '-new', '-x509', '-days', '2', '-subj', '/CN=localhost',
-                    '-key', self.uri(key), '-keyform', 'engine', '-out', path)
-        return path
+    def s_server(self, *key):
+        """OpenSSL's server, which wants a certificate of the CA; yields its port."""
+        return self.running('openssl', 's_server', *key, '-www', '-accept', '127.0.0.1:0', '-Verify', '1',
+                            '-verify_return_error', '-CAfile', self.ca, until='ACCEPT ', env=self.plain_env)
 
-    @contextlib.contextmanager
-    def server(self, certificate, key):
-        """OpenSSL's server with the chip's key; yields its port."""
-        command = ['openssl', 's_server', '-engine', 'pkcs11', '-keyform', 'engine', '-key', self.uri(key), '-www',
-                   '-cert', certificate, '-accept', '127.0.0.1:0', '-Verify', '1', '-CAfile', certificate]
-        process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, text=True)
-        watchdog = threading.Timer(TIMEOUT_S, process.kill)
-        watchdog.start()
-        try:
-            for line in process.stdout:
-                if line.startswith('ACCEPT '):
-                    yield line.strip().rsplit(':', 1)[1]
-                    return
-            self.fail('s_server has ended')
-        finally:
-            watchdog.cancel()
-            process.kill()
-            process.wait()
-            process.stdout.close()
+    def software_server(self):
+        return self.s_server('-key', self.path('server.key'), '-cert', self.path('server.pem'))
 
     def test_openssl_on_both_sides(self):
         """Both sides prove themselves with a key in the chip."""
         for key in self.keys:
-            certificate = self.certificate(key)
+            own = ['-engine', 'pkcs11', '-keyform', 'engine', '-key', self.uri(key), '-cert', self.path(key + '.pem')]
             for version in ('-tls1_2', '-tls1_3'):
-                with self.subTest(key=key, version=version), self.server(certificate, key) as port:
-                    result = subprocess.run(
-                        ['openssl', 's_client', '-engine', 'pkcs11', '-keyform', 'engine', '-key', self.uri(key),
-                         '-cert', certificate, '-CAfile', certificate, '-verify_return_error', version,
-                         '-connect', '127.0.0.1:' + port, '-ign_eof'], env=self.env,
-                        input=b'GET / HTTP/1.0\r\n\r\n', capture_output=True, timeout=TIMEOUT_S)
+                with self.subTest(key=key, version=version), self.s_server(*own) as line:
+                    result = self.run_any('openssl', 's_client', *own, '-CAfile', self.ca, '-verify_return_error',
+                                          version, '-connect', line.split()[1], '-ign_eof',
+                                          input=b'GET / HTTP/1.0\r\n\r\n', env=self.plain_env)
                     self.assertIn(b'HTTP/1.0 200', result.stdout, result.stderr)
+
+    def test_curl(self):
+        with self.software_server() as line:
+            url = 'https://' + line.split()[1]
+            command = ['curl', '--silent', '--show-error', '--fail', '--cacert', self.ca, '--engine', 'pkcs11',
+                       '--key-type', 'ENG']
+            for key in self.keys:
+                for version in (['--tls-max', '1.2'], ['--tlsv1.3']):
+                    with self.subTest(key=key, version=version):
+                        page = self.run_ok(*command, *version, '--key', self.uri(key), '--cert',
+                                           self.path(key + '.pem'), url, env=self.plain_env)
+                        self.assertIn('s_server', page)
+            # the certificate of one with the key of the other
+            wrong = self.run_any(*command, '--key', self.uri('greenkey'), '--cert', self.path('rsakey.pem'), url,
+                                 env=self.plain_env)
+            self.assertNotEqual(wrong.returncode, 0)
+
+    def test_gnutls(self):
+        """Key and certificate out of the token, the module in gnutls-cli's own process."""
+        with self.software_server() as line:
+            host, port = line.split()[1].split(':')
+            command = ['gnutls-cli', '--provider', MODULE, '--x509cafile', self.ca]
+            for key in self.keys:
+                for version in ('1.2', '1.3'):
+                    with self.subTest(key=key, version=version):
+                        page = self.run_ok(*command, '--x509keyfile', self.uri(key), '--x509certfile',
+                                           self.uri(key, 'cert'), '--priority', f'NORMAL:-VERS-ALL:+VERS-TLS{version}',
+                                           '--port', port, host, input=b'GET / HTTP/1.0\r\n\r\n')
+                        self.assertIn('HTTP/1.0 200', page)
+            wrong = self.run_any(*command, '--x509keyfile', self.uri('greenkey'), '--x509certfile',
+                                 self.path('server.pem'), '--port', port, host, input=b'GET / HTTP/1.0\r\n\r\n')
+            self.assertNotEqual(wrong.returncode, 0)
+
+    def test_openssl_without_the_key(self):
+        """The server of these tests does want the key."""
+        with self.software_server() as line:
+            result = self.run_any('curl', '--silent', '--fail', '--cacert', self.ca, 'https://' + line.split()[1])
+            self.assertNotEqual(result.returncode, 0)
 
 
 class Leaks(Case):
