@@ -41,8 +41,8 @@ class Mqtt(Case):
         # mosquitto's clients open the key as a file before they give it to the engine
         with open(self.path(uri), 'w', encoding='ascii'):
             pass
-        return [name, '-h', '127.0.0.1', '-p', str(PORT), '--cafile', self.ca, '--cert',
-                self.path(certificate + '.pem'), '--tls-engine', 'pkcs11', '--keyform', 'engine', '--key', uri, '-t', 'pump/7', '-q', '1', *args]
+        return [name, '-h', '127.0.0.1', '-p', str(PORT), '-t', 'pump/7', '-q', '1', '--cafile', self.ca, '--cert',
+                self.path(certificate + '.pem'), '--tls-engine', 'pkcs11', '--keyform', 'engine', '--key', uri, *args]
 
     def test_message(self):
         for key, other in (('greenkey', 'rsakey'), ('rsakey', 'greenkey')):
