@@ -60,6 +60,17 @@ objects_get_platform (Client *client)
   return get_device_interface (client, "org.ggtpm1.Platform");
 }
 
+GgtpmOwnership *
+objects_get_ownership (Client *client, GError **error)
+{
+  GgtpmOwnership *ownership = get_device_interface (client, "org.ggtpm1.Ownership");
+
+  if (ownership == NULL)
+    g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED,
+                         "this ggtpmd does not take ownership of a TPM");
+  return ownership;
+}
+
 char *
 objects_get_token_label (Client *client, const char *path)
 {

@@ -19,6 +19,8 @@ GPtrArray *objects_list_jobs (Client *client);
 GgtpmDevice *objects_get_device (Client *client);
 GgtpmHealth *objects_get_health (Client *client);
 GgtpmPlatform *objects_get_platform (Client *client);
+/* Errors: GGTPM_ERROR_NOT_SUPPORTED. */
+GgtpmOwnership *objects_get_ownership (Client *client, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @label: NULL: the only one there is. Errors: GGTPM_ERROR_NOT_FOUND, or INVALID_ARGS naming the candidates. */
 GgtpmToken *

@@ -10,7 +10,7 @@
 
 /* org.ggtpm1.Manager, org.ggtpm1.Provisioning, ObjectManager */
 #define GGTPM_ROOT_PATH "/org/ggtpm1"
-/* org.ggtpm1.Device, org.ggtpm1.Health, org.ggtpm1.Platform */
+/* org.ggtpm1.Device, org.ggtpm1.Health, org.ggtpm1.Ownership, org.ggtpm1.Platform */
 #define GGTPM_DEVICE_PATH GGTPM_ROOT_PATH "/tpm0"
 #define GGTPM_TOKEN_PATH  GGTPM_ROOT_PATH "/token"
 #define GGTPM_JOB_PATH    GGTPM_ROOT_PATH "/job"
@@ -23,6 +23,7 @@
 #define GGTPM_ACTION_RESET_LOCKOUT "org.ggtpm1.reset-lockout"
 #define GGTPM_ACTION_SELF_TEST     "org.ggtpm1.self-test"
 #define GGTPM_ACTION_PCR           "org.ggtpm1.pcr"
+#define GGTPM_ACTION_OWN           "org.ggtpm1.own"
 #define GGTPM_ACTION_CANCEL_JOB    "org.ggtpm1.cancel-job"
 
 /* The drop-in front end, see dbus/com.intel.tss2.TctiTabrmd.xml */

@@ -64,6 +64,9 @@ static const Rule rules[] = {
   { "org.ggtpm1.Health", "SelfTest", GGTPM_ACTION_SELF_TEST, FALSE },
   { "org.ggtpm1.Health", "GetTestResult", NULL, FALSE },
   { "org.ggtpm1.Health", "ResetLockout", GGTPM_ACTION_RESET_LOCKOUT, FALSE },
+  { "org.ggtpm1.Ownership", "Take", GGTPM_ACTION_OWN, FALSE },
+  { "org.ggtpm1.Ownership", "Release", GGTPM_ACTION_OWN, FALSE },
+  { "org.ggtpm1.Ownership", "Export", GGTPM_ACTION_OWN, FALSE },
   { "org.ggtpm1.Platform", "ReadPcrs", NULL, FALSE },
   { "org.ggtpm1.Platform", "ExtendPcr", GGTPM_ACTION_PCR, FALSE },
   { "org.ggtpm1.Platform", "ResetPcr", GGTPM_ACTION_PCR, FALSE },
@@ -389,6 +392,13 @@ pass_check (Check *check, gboolean remember)
   pass (check->skeleton, check->invocation);
 }
 
+/* What gives out the auths of the chip is not for the group of consumers. */
+static gboolean
+is_for_root (const char *action)
+{
+  return g_str_equal (action, GGTPM_ACTION_OWN);
+}
+
 static void
 fallback_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -402,9 +412,9 @@ fallback_done (GObject *source, GAsyncResult *result, gpointer user_data)
     /* uid and groups of a connection do not change; polkit's coming makes it be forgotten */
     pass_check (check, TRUE);
   else
-    refuse (check->invocation, GGTPM_ERROR_NOT_AUTHORIZED,
-            "%s: without polkit only root and members of the group of the daemon may",
-            check->action);
+    refuse (check->invocation, GGTPM_ERROR_NOT_AUTHORIZED, "%s: without polkit only root %smay",
+            check->action,
+            is_for_root (check->action) ? "" : "and members of the group of the daemon ");
 }
 
 static void check_done (GObject *source, GAsyncResult *result, gpointer user_data);
@@ -452,7 +462,8 @@ act_on_answer (Check *check, PolkitAnswer answer)
     case POLKIT_ANSWER_ABSENT:
       polkit_fallback_async (check->gate->connection,
                              g_dbus_method_invocation_get_sender (check->invocation),
-                             check->gate->group, check->cancellable, fallback_done, check);
+                             is_for_root (check->action) ? (gid_t)-1 : check->gate->group,
+                             check->cancellable, fallback_done, check);
       g_steal_pointer (&owned);
       break;
     case POLKIT_ANSWER_NO:

@@ -208,11 +208,12 @@ describe_lockout_auth (const HealthFacts *facts)
 
   if (!facts->have_variable)
     return "unknown";
-  if ((facts->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0)
+  if ((facts->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0 &&
+      !facts->lockout_auth_known)
     return "set";
   if (facts->lockout.refused != 0 && (end == 0 || now_s () < end))
     return "locked";
-  return "unset";
+  return facts->lockout_auth_known ? "known" : "unset";
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "bus/jobs.h"
 #include "bus/manager-object.h"
 #include "bus/operation.h"
+#include "bus/ownership-object.h"
 #include "bus/platform-object.h"
 #include "bus/provisioning-object.h"
 #include "dbus/names.h"
@@ -27,6 +28,7 @@ struct _Service
   ProvisioningObject *provisioning;
   DeviceObject *device;
   HealthObject *health;
+  OwnershipObject *ownership;
   PlatformObject *platform;
   Catalog *catalog;
   GSourceFunc ready;
@@ -110,6 +112,7 @@ service_set_broker_state (Service *service, BrokerState state, const char *reaso
     {
       catalog_refresh (service->catalog);
       device_object_refresh (service->device);
+      ownership_object_refresh (service->ownership);
     }
   else if (state == BROKER_STATE_UNAVAILABLE || state == BROKER_STATE_FAILED)
     own_name (service);
@@ -135,6 +138,7 @@ export_device (Service *service)
 
   g_dbus_object_skeleton_add_interface (object, device_object_get_skeleton (service->device));
   g_dbus_object_skeleton_add_interface (object, health_object_get_skeleton (service->health));
+  g_dbus_object_skeleton_add_interface (object, ownership_object_get_skeleton (service->ownership));
   g_dbus_object_skeleton_add_interface (object, platform_object_get_skeleton (service->platform));
   g_dbus_object_manager_server_export (service->objects, object);
 }
@@ -148,6 +152,7 @@ make_objects (Service *service, Monitor *monitor)
   service->provisioning = provisioning_object_new (context);
   service->device = device_object_new (context, monitor);
   service->health = health_object_new (context, monitor);
+  service->ownership = ownership_object_new (context);
   service->platform = platform_object_new (context);
   service->catalog = catalog_new (context, on_listed, service);
   service->context.list = catalog_list;
@@ -205,6 +210,7 @@ service_free (Service *service)
   g_dbus_object_manager_server_unexport (service->objects, GGTPM_DEVICE_PATH);
   catalog_free (service->catalog);
   jobs_free (service->jobs);
+  ownership_object_free (service->ownership);
   platform_object_free (service->platform);
   health_object_free (service->health);
   device_object_free (service->device);

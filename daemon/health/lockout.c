@@ -5,6 +5,7 @@
 
 #include "common/atomic-file.h"
 #include "dbus/error.h"
+#include "tpm/auths.h"
 #include "tpm/rc.h"
 
 #include <glib/gstdio.h>
@@ -110,6 +111,7 @@ lockout_record_get_end (const LockoutRecord *record)
 
 gboolean
 lockout_may_reset (const LockoutRecord *record,
+                   gboolean auth_known,
                    const VariableProperties *variable,
                    gint64 now,
                    gboolean tpm_was_reset,
@@ -117,7 +119,7 @@ lockout_may_reset (const LockoutRecord *record,
 {
   g_autofree char *when = NULL;
 
-  if ((variable->permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0)
+  if ((variable->permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0 && !auth_known)
     {
       g_set_error (
           error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED,
@@ -172,7 +174,7 @@ lockout_reset (Tpm *tpm,
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   TSS2_RC rc;
 
-  if (esys == NULL)
+  if (esys == NULL || !auths_use_lockout (tpm, state_dir, variable, error))
     return FALSE;
   rc = Esys_DictionaryAttackLockReset (esys, ESYS_TR_RH_LOCKOUT, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                                        ESYS_TR_NONE);
@@ -197,9 +199,10 @@ lockout_reset (Tpm *tpm,
 
 void
 lockout_forget_if_moot (const char *state_dir,
+                        gboolean auth_known,
                         const VariableProperties *variable,
                         LockoutRecord *inout_record)
 {
-  if ((variable->permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0)
+  if ((variable->permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0 && !auth_known)
     forget (state_dir, inout_record);
 }

@@ -186,6 +186,7 @@ update (Monitor *monitor, const HealthFacts *before)
       before->have_run != monitor->facts.have_run ||
       before->power.reset_count != monitor->facts.power.reset_count ||
       memcmp (&before->lockout, &monitor->facts.lockout, sizeof (before->lockout)) != 0 ||
+      before->lockout_auth_known != monitor->facts.lockout_auth_known ||
       memcmp (&before->fixed, &monitor->facts.fixed, sizeof (before->fixed)) != 0 ||
       memcmp (&before->variable, &monitor->facts.variable, sizeof (before->variable)) != 0 ||
       !same_text (old_issues, monitor->issues) || old_state != monitor->state)
@@ -236,7 +237,10 @@ take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
   facts->have_variable = reading->have_variable;
   facts->trend = reading->trend;
   if (reading->have_variable)
-    facts->variable = reading->variable;
+    {
+      facts->variable = reading->variable;
+      facts->lockout_auth_known = reading->lockout_auth_known;
+    }
   if (reading->have_variable && (tpm_was_reset || !facts->have_last_shutdown))
     {
       facts->have_last_shutdown = TRUE;

@@ -4,6 +4,7 @@
 #include "reading.h"
 
 #include "dbus/error.h"
+#include "tpm/auths.h"
 #include "tpm/rc.h"
 
 void
@@ -43,14 +44,23 @@ read_all (Tpm *tpm, gboolean want_fixed, Reading *reading, GError **error)
   return TRUE;
 }
 
+/* No file need be read where none is set. */
+static gboolean
+know_lockout_auth (const ReadingArgs *args, const Reading *reading)
+{
+  return reading->have_variable &&
+         (reading->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0 &&
+         auths_know_lockout (args->state_dir);
+}
+
 static void
 reset_lockout (Tpm *tpm, const ReadingArgs *args, Reading *reading)
 {
   VariableProperties *variable = &reading->variable;
 
-  lockout_forget_if_moot (args->state_dir, variable, &reading->record);
-  if (!lockout_may_reset (&reading->record, variable, args->now, args->tpm_was_reset,
-                          &reading->reset_error))
+  lockout_forget_if_moot (args->state_dir, reading->lockout_auth_known, variable, &reading->record);
+  if (!lockout_may_reset (&reading->record, reading->lockout_auth_known, variable, args->now,
+                          args->tpm_was_reset, &reading->reset_error))
     return;
   reading->reset_sent = TRUE;
   reading->counter_before = variable->lockout_counter;
@@ -133,6 +143,7 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   reading->power = args->power;
   reading->trend = args->trend;
   ok = read_all (tpm, args->want_fixed, reading, &local_error);
+  reading->lockout_auth_known = know_lockout_auth (args, reading);
   if (ok && reading->have_variable && (args->want_run || args->tpm_was_reset))
     ok = take_run (tpm, args, reading, &local_error);
   if (ok && reading->have_variable && args->reset_lockout && reading->variable.lockout_counter > 0)

@@ -33,6 +33,7 @@ typedef struct
   FixedProperties fixed;
   gboolean have_variable; /* FALSE only in failure mode */
   VariableProperties variable;
+  gboolean lockout_auth_known; /* it is set, and on the disk */
   TPM2_RC test_result;
   gboolean have_run;
   gboolean went_back; /* the reset counter */

@@ -198,7 +198,8 @@ add_lockout_evidence (const HealthFacts *facts, GVariantDict *evidence)
 static gboolean
 is_lockout_auth_unknown (const HealthFacts *facts, gint64 now)
 {
-  return facts->have_variable && (facts->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0;
+  return facts->have_variable && (facts->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0 &&
+         !facts->lockout_auth_known;
 }
 
 static char *

@@ -51,10 +51,11 @@ typedef struct
   gboolean have_run;
   PowerRecord power;
   TrendRecord trend;
-  gboolean went_back;    /* the chip's reset counter, against what was recorded */
-  LockoutRecord lockout; /* what the chip has refused us */
-  GPtrArray *advisories; /* of Advisory; NULL: none */
-  GArray *latencies;     /* of HealthLatency, ordered by TPM_CC; NULL: none */
+  gboolean went_back;          /* the chip's reset counter, against what was recorded */
+  LockoutRecord lockout;       /* what the chip has refused us */
+  gboolean lockout_auth_known; /* it is set, and by us */
+  GPtrArray *advisories;       /* of Advisory; NULL: none */
+  GArray *latencies;           /* of HealthLatency, ordered by TPM_CC; NULL: none */
 } HealthFacts;
 
 typedef struct

@@ -119,7 +119,8 @@ evict (Removal *self, GBytes *name, GError **error)
   gboolean evicted = FALSE;
 
   if (journal->primary_made && journal->primary_handle != 0 &&
-      !primary_evict (self->tpm, journal->primary_handle, name, &evicted, error))
+      !primary_evict (self->tpm, self->config->state_dir, journal->primary_handle, name, &evicted,
+                      error))
     return FALSE;
   if (evicted)
     g_message ("the storage root key at 0x%08x was removed", journal->primary_handle);

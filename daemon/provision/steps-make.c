@@ -156,7 +156,8 @@ provide_primary (Steps *self, StoreChange *change, HelperClient *helper, GError 
     return steps_check_chip (self, TRUE, error);
   return steps_begin (self, "making the storage root key", 0.1, error) &&
          helper_jobs_open (helper, self->cancellable, error) &&
-         primary_ensure (self->tpm, announce_primary, self, &handle, &blob, &created, error) &&
+         primary_ensure (self->tpm, self->config->state_dir, announce_primary, self, &handle, &blob,
+                         &created, error) &&
          store_change_add_primary (change, g_bytes_get_data (blob, NULL), g_bytes_get_size (blob),
                                    error);
 }

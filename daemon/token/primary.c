@@ -4,6 +4,7 @@
 #include "primary.h"
 
 #include "dbus/error.h"
+#include "tpm/auths.h"
 #include "tpm/rc.h"
 
 #include <string.h>
@@ -32,7 +33,7 @@ static const TPM2B_PUBLIC template = {
 };
 
 static TpmHandle *
-make_transient (Tpm *tpm, const TPM2B_PUBLIC *public_area, GError **error)
+make_transient (Tpm *tpm, const char *state_dir, const TPM2B_PUBLIC *public_area, GError **error)
 {
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
@@ -41,7 +42,7 @@ make_transient (Tpm *tpm, const TPM2B_PUBLIC *public_area, GError **error)
   ESYS_TR tr = ESYS_TR_NONE;
   TSS2_RC rc;
 
-  if (esys == NULL)
+  if (esys == NULL || !auths_use_owner (tpm, state_dir, error))
     return NULL;
   rc = Esys_CreatePrimary (esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
                            &sensitive, public_area, &outside_info, &pcrs, &tr, NULL, NULL, NULL,
@@ -166,6 +167,7 @@ serialize (TpmHandle *object, GError **error)
 
 gboolean
 primary_ensure (Tpm *tpm,
+                const char *state_dir,
                 PrimaryIntentFunc intent,
                 gpointer user_data,
                 TPM2_HANDLE *out_handle,
@@ -173,7 +175,7 @@ primary_ensure (Tpm *tpm,
                 gboolean *out_created,
                 GError **error)
 {
-  g_autoptr (TpmHandle) transient = make_transient (tpm, &template, error);
+  g_autoptr (TpmHandle) transient = make_transient (tpm, state_dir, &template, error);
   g_autoptr (TPM2B_NAME) name = transient != NULL ? get_name (transient, error) : NULL;
   g_autoptr (TpmHandle) primary = NULL;
   TPM2_HANDLE handle = 0, free_handle = 0;
@@ -265,7 +267,11 @@ has_name (TpmHandle *object, const void *name, gsize len, gboolean *out_same, GE
 }
 
 gboolean
-primary_restore (Tpm *tpm, GBytes *blob, gboolean *out_restored, GError **error)
+primary_restore (Tpm *tpm,
+                 const char *state_dir,
+                 GBytes *blob,
+                 gboolean *out_restored,
+                 GError **error)
 {
   TPM2B_PUBLIC its_template;
   TPM2B_NAME name;
@@ -280,7 +286,7 @@ primary_restore (Tpm *tpm, GBytes *blob, gboolean *out_restored, GError **error)
                            "the entry of the storage key in the token store is damaged");
       return FALSE;
     }
-  transient = make_transient (tpm, &its_template, error);
+  transient = make_transient (tpm, state_dir, &its_template, error);
   if (transient == NULL || !has_name (transient, name.name, name.size, &is_same, error))
     return FALSE;
   if (is_same && (primary = make_persistent (tpm, transient, handle, error)) == NULL)
@@ -292,7 +298,12 @@ primary_restore (Tpm *tpm, GBytes *blob, gboolean *out_restored, GError **error)
 /* ---- taking it away ---- */
 
 gboolean
-primary_evict (Tpm *tpm, TPM2_HANDLE handle, GBytes *name, gboolean *out_evicted, GError **error)
+primary_evict (Tpm *tpm,
+               const char *state_dir,
+               TPM2_HANDLE handle,
+               GBytes *name,
+               gboolean *out_evicted,
+               GError **error)
 {
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   g_autoptr (TpmHandle) primary = NULL;
@@ -315,6 +326,8 @@ primary_evict (Tpm *tpm, TPM2_HANDLE handle, GBytes *name, gboolean *out_evicted
     return FALSE;
   if (!is_same)
     return TRUE;
+  if (!auths_use_owner (tpm, state_dir, error))
+    return FALSE;
   rc = Esys_EvictControl (esys, ESYS_TR_RH_OWNER, primary->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                           ESYS_TR_NONE, 0, &none);
   if (!rc_check (rc, "evicting the storage key", error))

@@ -16,6 +16,8 @@ G_BEGIN_DECLS
 #define PRIMARY_LAST_HANDLE  0x8100000fu
 
 /*
+ * @state_dir, here and below: where the owner auth is, if it is ours; NULL: it is empty
+ *
  * Finds the SRK by its name among the persistent objects, or makes it persistent.
  * @out_handle: where it is
  * @out_blob: Esys_TR_Serialize()'s, for store_change_add_primary()
@@ -31,6 +33,7 @@ typedef gboolean (*PrimaryIntentFunc) (TPM2_HANDLE handle,
                                        GError **error);
 
 gboolean primary_ensure (Tpm *tpm,
+                         const char *state_dir,
                          PrimaryIntentFunc intent,
                          gpointer user_data,
                          TPM2_HANDLE *out_handle,
@@ -47,6 +50,7 @@ gboolean primary_parse_blob (GBytes *blob, TPM2_HANDLE *out_handle, TPM2B_NAME *
  * @out_evicted: whether it was there
  */
 gboolean primary_evict (Tpm *tpm,
+                        const char *state_dir,
                         TPM2_HANDLE handle,
                         GBytes *name,
                         gboolean *out_evicted,
@@ -59,7 +63,10 @@ gboolean primary_evict (Tpm *tpm,
  * @out_restored: FALSE: another key came out, and was thrown away: the chip was cleared or is another one
  * Errors: GGTPM_ERROR_STORE: @blob is damaged.
  */
-gboolean primary_restore (Tpm *tpm, GBytes *blob, gboolean *out_restored, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean primary_restore (Tpm *tpm,
+                          const char *state_dir,
+                          GBytes *blob,
+                          gboolean *out_restored,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -164,7 +164,8 @@ check_primaries (Store *self, Tpm *tpm, gboolean restore, GError **error)
       gboolean is_restored = FALSE;
 
       if (!look_at_primary (tpm, primaries->pdata[i], &handle, &is_gone, error) ||
-          (is_gone && restore && !primary_restore (tpm, primaries->pdata[i], &is_restored, error)))
+          (is_gone && restore &&
+           !primary_restore (tpm, self->state_dir, primaries->pdata[i], &is_restored, error)))
         return FALSE;
       if (is_gone && !is_restored)
         return set_stale (handle,

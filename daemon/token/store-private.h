@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 
 struct _Store
 {
+  char *state_dir;
   char *dir;
   char *database;
   char *pins;

@@ -88,6 +88,7 @@ store_new (const Config *config, GError **error)
 {
   g_autoptr (Store) self = g_new0 (Store, 1);
 
+  self->state_dir = g_strdup (config->state_dir);
   self->dir = g_build_filename (config->state_dir, "pkcs11", NULL);
   self->database = g_build_filename (self->dir, STORE_DATABASE_NAME, NULL);
   self->pins = g_build_filename (config->state_dir, "pins", NULL);
@@ -113,6 +114,7 @@ store_free (Store *self)
 {
   if (self == NULL)
     return;
+  g_free (self->state_dir);
   g_free (self->dir);
   g_free (self->database);
   g_free (self->pins);

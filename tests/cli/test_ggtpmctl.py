@@ -35,9 +35,11 @@ HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counte
                   'last_shutdown_orderly', 'self_test_result', 'self_test_text', 'lockout_failures_left',
                   'lockout_auth_state', 'lockout_auth_locked_until', 'lockout_resets', 'unclean_shutdowns',
                   'unclean_shutdowns_today', 'reset_count', 'persistent_used', 'persistent_available',
-                  'nv_indices', 'nv_counters_available', 'advisories'}
+                  'nv_indices', 'nv_counters_available', 'advisories', 'latency_us', 'latency_baseline_us',
+                  'lockout_expected_at', 'lockout_failures_today'}
 
 # LeakSanitizer does not run under strace.
+CC_EVICT_CONTROL = 0x120
 CC_CREATE_PRIMARY = 0x131
 NO_LEAKS = {'ASAN_OPTIONS': 'detect_leaks=0'}
 
@@ -279,6 +281,54 @@ class Provisioning(cli.Case):
         removed = self.json('token', 'remove', 'greengrass', '--yes')
         self.assertEqual(removed, planned | {'removed': True})
         self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+
+    def test_ownership(self):
+        auths = self.daemon.state_dir + '/auths'
+        out = self.path('escrow')
+        self.fails(3, 'NotFound', 'tpm', 'release-ownership')
+        self.fails(3, 'NotFound', 'tpm', 'export-auths', out)
+        self.assertIn('root', self.fails(4, 'NotAuthorized', 'tpm', 'take-ownership', uid=bus.GUEST))
+        self.assertEqual(self.json('tpm', 'take-ownership'), {'state': 'owned'})
+        self.assertEqual(stat.S_IMODE(os.stat(auths).st_mode), 0o600)
+        health = self.json('info')['health']
+        self.assertEqual((health['owner_auth_set'], health['lockout_auth_set'], health['lockout_auth_state']),
+                         (True, True, 'known'))
+        self.assertEqual([issue['id'] for issue in health['issues'] if issue['id'].startswith('lockout')], [])
+        # everything of ours that needs the owner auth
+        self.ok('provision')
+        self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
+        self.ok('token', 'remove', 'greengrass', '--yes')
+        self.assertEqual(self.tpm.count(CC_EVICT_CONTROL), 2)
+        # given out once
+        self.assertEqual(self.json('tpm', 'export-auths', out), {'out': out})
+        self.assertEqual(stat.S_IMODE(os.stat(out).st_mode), 0o600)
+        with open(auths, encoding='ascii') as ours, open(out, encoding='ascii') as given:
+            secrets = [re.findall(r'(?m)^(?:owner|lockout)-auth: ([0-9a-f]{32})$', file.read())
+                       for file in (ours, given)]
+        self.assertEqual((len(set(secrets[0])), secrets[0]), (2, secrets[1]))
+        self.assertIn(out, self.fails(1, 'Exists', 'tpm', 'export-auths', out))
+        os.unlink(out)
+        self.assertIn('--force', self.fails(1, 'Exists', 'tpm', 'export-auths', out))
+        self.assertFalse(os.path.exists(out))
+        self.assertEqual(self.ok('tpm', 'export-auths', '--force', '-').count(secrets[0][1]), 1)
+        self.ok('tpm', 'release-ownership')
+        self.assertFalse(os.path.exists(auths))
+        self.assertEqual(self.json('info')['health']['lockout_auth_state'], 'unset')
+
+    def test_ownership_heals(self):
+        """Wrong PINs up to the lockout and a power cut: healed at the start with the auth that is known."""
+        self.ok('tpm', 'take-ownership')
+        self.ok('provision')
+        self.fails(4, 'AuthFailed', 'key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'wrong', once=True)
+        self.assertEqual(self.json('status')['health']['lockout_counter'], 1)
+        self.daemon.kill()
+        self.tpm.kill()
+        self.tpm.start()
+        bus.open_to_daemon(self.tpm)
+        self.daemon.start()
+        health = self.json('info')['health']
+        self.assertEqual((health['lockout_counter'], health['lockout_resets']), (0, 1))
+        self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
 
     def test_no_wait(self):
         job = self.ok('provision', '--no-wait').strip()

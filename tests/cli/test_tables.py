@@ -87,7 +87,8 @@ class Tables(unittest.TestCase):
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
                          ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
-                          'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'metrics', 'monitor',
+                          'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe',
+                          'tpm take-ownership', 'tpm release-ownership', 'tpm export-auths', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token change-pin', 'token unblock',
                           'token reset-so-pin', 'token remove', 'key list', 'key create', 'key csr', 'key self-sign',
                           'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',

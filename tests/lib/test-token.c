@@ -41,7 +41,7 @@ make_token (TestToken *fixture, const char *algorithm)
 
   g_assert_true (helper_jobs_open (client, NULL, &error));
   at[1] = test_token_count (fixture);
-  g_assert_true (primary_ensure (tpm, NULL, NULL, &handle, &blob, &created, &error));
+  g_assert_true (primary_ensure (tpm, NULL, NULL, NULL, &handle, &blob, &created, &error));
   g_assert_true (created);
   g_assert_cmphex (handle, ==, PRIMARY_FIRST_HANDLE);
   at[2] = test_token_count (fixture);

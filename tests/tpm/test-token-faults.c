@@ -307,7 +307,8 @@ test_other_chip (TestToken *fixture, gconstpointer algorithm)
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE);
   test_token_assert_contains (error->message, "there is no storage key at 0x81000001");
   g_clear_error (&error);
-  g_assert_true (primary_ensure (fixture->bed->tpm, NULL, NULL, &handle, &blob, &created, &error));
+  g_assert_true (
+      primary_ensure (fixture->bed->tpm, NULL, NULL, NULL, &handle, &blob, &created, &error));
   g_assert_null (test_token_try_sign (fixture, NULL, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE);
   test_token_assert_contains (error->message, "another storage key is at 0x81000001");
@@ -346,17 +347,17 @@ test_primary (TestToken *fixture, gconstpointer unused)
 
   /* Nothing is made that could not be announced. */
   g_assert_false (
-      primary_ensure (tpm, refuse_intent, &announced, &handle, &first, &created, &error));
+      primary_ensure (tpm, NULL, refuse_intent, &announced, &handle, &first, &created, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE);
   g_clear_error (&error);
   g_assert_cmphex (announced, ==, 0x81000002);
   g_assert_cmpuint (test_swtpm_count (fixture->bed->swtpm, TPM2_CC_EvictControl), ==, 1);
 
-  g_assert_true (primary_ensure (tpm, NULL, NULL, &handle, &first, &created, &error));
+  g_assert_true (primary_ensure (tpm, NULL, NULL, NULL, &handle, &first, &created, &error));
   g_assert_no_error (error);
   g_assert_true (created);
   g_assert_cmphex (handle, ==, 0x81000002);
-  g_assert_true (primary_ensure (tpm, NULL, NULL, &handle, &second, &created, &error));
+  g_assert_true (primary_ensure (tpm, NULL, NULL, NULL, &handle, &second, &created, &error));
   g_assert_false (created);
   g_assert_cmphex (handle, ==, 0x81000002);
   g_assert_true (g_bytes_equal (first, second));
