@@ -11,6 +11,7 @@
 #include "dbus/error.h"
 
 #define ISSUES "Issues"
+#define RULES  "Rules"
 
 /* Properties that a plain number does not show well. */
 typedef enum
@@ -125,6 +126,21 @@ make_member_name (const char *property)
   return g_string_free (name, FALSE);
 }
 
+/* What is no plain value. */
+static gboolean
+is_list (const char *name)
+{
+  return g_str_equal (name, ISSUES) || g_str_equal (name, RULES);
+}
+
+static GVariant *
+describe_value (const char *name, GVariant *value)
+{
+  if (g_str_equal (name, ISSUES))
+    return issues_describe (value);
+  return g_str_equal (name, RULES) ? issues_describe_rules (value) : value;
+}
+
 static GVariant *
 describe (GDBusProxy *proxy, GDBusInterfaceInfo *interface)
 {
@@ -138,8 +154,7 @@ describe (GDBusProxy *proxy, GDBusInterfaceInfo *interface)
 
       if (value == NULL)
         continue;
-      g_variant_builder_add (&dict, "{sv}", member,
-                             g_str_equal (name, ISSUES) ? issues_describe (value) : value);
+      g_variant_builder_add (&dict, "{sv}", member, describe_value (name, value));
     }
   return g_variant_builder_end (&dict);
 }
@@ -158,7 +173,7 @@ print (const char *title, GDBusProxy *proxy, GDBusInterfaceInfo *interface)
       g_autofree char *indented = g_strdup_printf ("  %s", name);
       g_autofree char *formatted = format_value (name, value);
 
-      if (!g_str_equal (name, ISSUES))
+      if (!is_list (name))
         output_table_add (table, indented, formatted);
     }
   text = output_table_to_string (table);

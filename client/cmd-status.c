@@ -99,6 +99,8 @@ describe_health (GgtpmHealth *health)
   output_add (&dict, "in_lockout", "b", ggtpm_health_get_in_lockout (health));
   output_add (&dict, "lockout_counter", "u", ggtpm_health_get_lockout_counter (health));
   output_add (&dict, "lockout_max", "u", ggtpm_health_get_lockout_max (health));
+  g_variant_builder_add (&dict, "{sv}", "rules",
+                         issues_describe_rules (ggtpm_health_get_rules (health)));
   g_variant_builder_add (&dict, "{sv}", "issues",
                          issues_describe (ggtpm_health_get_issues (health)));
   return g_variant_builder_end (&dict);
@@ -228,9 +230,11 @@ print_health (GgtpmHealth *health)
   const char *state = TEXT (ggtpm_health_get_state (health));
   guint max = ggtpm_health_get_lockout_max (health);
   g_autofree char *lockout = NULL;
+  g_autofree char *rules = issues_count_rules (ggtpm_health_get_rules (health));
 
   print_state_row ("Health", state);
   issues_print (ggtpm_health_get_issues (health));
+  print_row ("Rules", rules);
   if (max == 0)
     return;
   lockout = g_strdup_printf ("%u of %u failed authorisations%s",

@@ -14,6 +14,7 @@ gboolean cmd_doctor (Client *client, const Options *options, GError **error);
 gboolean cmd_clock (Client *client, const Options *options, GError **error);
 gboolean cmd_random (Client *client, const Options *options, GError **error);
 gboolean cmd_hash (Client *client, const Options *options, GError **error);
+gboolean cmd_health (Client *client, const Options *options, GError **error);
 gboolean cmd_selftest (Client *client, const Options *options, GError **error);
 gboolean cmd_pcr_read (Client *client, const Options *options, GError **error);
 gboolean cmd_pcr_extend (Client *client, const Options *options, GError **error);

@@ -17,6 +17,10 @@ static const Command commands[] = {
   { "info", NULL, "", 0, 0, "variable capability eltt2", cmd_info,
     "Show all properties of the chip and its health",
     "With one of its options: what TPM2_GetCapability tells, as it is now." },
+  { "health", NULL, "", 0, 0, "", cmd_health,
+    "Show everything that is looked for on the chip, and what was found",
+    "One line for each rule: ok, issue, unknown, or not applicable to this chip or machine. Exit code 1 if the chip's "
+    "state is failed." },
   { "doctor", NULL, "", 0, 0, "", cmd_doctor,
     "Check all of the way to the chip: board, kernel, services, store, Greengrass",
     "One line for each check, with what to do. Does not start the daemon, and works without it and without a chip. "

@@ -75,45 +75,102 @@ get_verdict (const char *severity)
   return g_str_equal (severity, "degraded") ? CHECK_WARNING : CHECK_OK;
 }
 
-/* Returns how many of the issues begin with @prefix, which are those that it adds; all others where @others is set. */
-static guint
-add_issues (GPtrArray *checks, GVariant *issues, const char *prefix, gboolean others)
+/* CHECK_OK: there is no such issue, or it is for information */
+static CheckVerdict
+find_issue (GVariant *issues, const char *wanted)
 {
   gsize n_issues = issues != NULL ? g_variant_n_children (issues) : 0;
-  guint n_added = 0;
 
   for (gsize i = 0; i < n_issues; i++)
     {
       const char *id = NULL;
       const char *severity = NULL;
-      const char *text = NULL;
-      const char *remedy = NULL;
-      guint64 since = 0;
-      g_autoptr (GVariant) evidence = NULL;
 
-      g_variant_get_child (issues, i, ISSUE_FORMAT, &id, &severity, &text, &remedy, &since,
-                           &evidence);
-      if (g_str_has_prefix (id, prefix) == others)
-        continue;
-      checks_add (checks, id, get_verdict (severity), remedy, "%s", text);
-      n_added++;
+      g_variant_get_child (issues, i, ISSUE_FORMAT, &id, &severity, NULL, NULL, NULL, NULL);
+      if (g_str_equal (id, wanted))
+        return get_verdict (severity);
     }
-  return n_added;
+  return CHECK_OK;
+}
+
+/* How many rules have found something, of the chip or of its firmware; what is for information does not count. */
+typedef struct
+{
+  guint n_issues;
+  guint n_unknown;
+} Found;
+
+static void
+add_rule (GPtrArray *checks, GVariant *issues, GVariant *rule, Found *found)
+{
+  const char *id, *verdict, *text, *remedy, *source;
+  CheckVerdict severity;
+
+  g_variant_get (rule, "(&s&s&s&s&s)", &id, &verdict, &text, &remedy, &source);
+  if (g_str_equal (verdict, "issue"))
+    {
+      severity = find_issue (issues, id);
+      found->n_issues += severity != CHECK_OK ? 1 : 0;
+      checks_add (checks, id, severity, remedy, "%s", text);
+    }
+  else if (g_str_equal (verdict, "unknown"))
+    {
+      found->n_unknown++;
+      checks_add (checks, id, CHECK_UNKNOWN, remedy, "%s (%s)", text, source);
+    }
+  else if (g_str_equal (verdict, "not-applicable"))
+    checks_add (checks, id, CHECK_NOT_APPLICABLE, NULL, "%s", text);
+}
+
+/* All rules but those that find nothing wrong. */
+static void
+add_rules (GPtrArray *checks, GgtpmHealth *health, Found *chip, Found *firmware)
+{
+  GVariant *rules = ggtpm_health_get_rules (health);
+  gsize n_rules = rules != NULL ? g_variant_n_children (rules) : 0;
+
+  for (gsize i = 0; i < n_rules; i++)
+    {
+      g_autoptr (GVariant) rule = g_variant_get_child_value (rules, i);
+      const char *id = NULL;
+
+      g_variant_get (rule, "(&s&s&s&s&s)", &id, NULL, NULL, NULL, NULL);
+      add_rule (checks, ggtpm_health_get_issues (health), rule,
+                g_str_has_prefix (id, FIRMWARE) ? firmware : chip);
+    }
 }
 
 static void
-check_health (GgtpmHealth *health, GPtrArray *checks)
+check_health (GgtpmHealth *health, const Found *found, GPtrArray *checks)
 {
   const char *state = TEXT (ggtpm_health_get_state (health));
-  guint64 last = ggtpm_health_get_last_check (health);
 
-  if (last == 0 || g_str_equal (state, "unknown"))
+  if (ggtpm_health_get_last_check (health) == 0 || g_str_equal (state, "unknown"))
     checks_add (checks, "chip.health", CHECK_UNKNOWN, "journalctl -u ggtpmd",
                 "the chip's health could not be read yet");
-  else if (add_issues (checks, ggtpm_health_get_issues (health), FIRMWARE, TRUE) == 0)
+  else if (found->n_issues == 0)
     checks_add (checks, "chip.health", CHECK_OK, NULL,
                 "the chip is well: not locked, %u of %u failed authorisations",
                 ggtpm_health_get_lockout_counter (health), ggtpm_health_get_lockout_max (health));
+}
+
+static void
+check_firmware (GgtpmDevice *device, const Found *found, GPtrArray *checks)
+{
+  const char *firmware = TEXT (ggtpm_device_get_firmware_version (device));
+
+  if (found->n_issues > 0)
+    return;
+  if (ggtpm_device_get_manufacturer_id (device) != VENDOR_IFX)
+    checks_add (checks, "chip.firmware", CHECK_UNKNOWN, "ask its vendor for advisories",
+                "what is known of firmware is known of Infineon's only");
+  else if (found->n_unknown > 0)
+    checks_add (checks, "chip.firmware", CHECK_UNKNOWN, "see the checks firmware.*",
+                "no fault is known for sure of firmware %s, %u are possible", firmware,
+                found->n_unknown);
+  else
+    checks_add (checks, "chip.firmware", CHECK_OK, NULL,
+                "nothing that this version of ggtpmd knows of concerns firmware %s", firmware);
 }
 
 static void
@@ -122,7 +179,8 @@ check_chip (Client *client, GPtrArray *checks)
   GgtpmDevice *device = objects_get_device (client);
   GgtpmHealth *health = objects_get_health (client);
   const char *family = device != NULL ? TEXT (ggtpm_device_get_family (device)) : "";
-  const char *firmware = NULL;
+  Found chip = { 0 };
+  Found firmware = { 0 };
 
   if (health == NULL || family[0] == '\0')
     {
@@ -131,19 +189,12 @@ check_chip (Client *client, GPtrArray *checks)
                     "ggtpmd has not read the chip yet");
       return;
     }
-  firmware = TEXT (ggtpm_device_get_firmware_version (device));
   checks_add (checks, "chip.identity", CHECK_OK, NULL, "%s (%s), firmware %s",
               TEXT (ggtpm_device_get_model (device)), TEXT (ggtpm_device_get_manufacturer (device)),
-              firmware);
-  check_health (health, checks);
-  if (add_issues (checks, ggtpm_health_get_issues (health), FIRMWARE, FALSE) > 0)
-    return;
-  if (ggtpm_device_get_manufacturer_id (device) == VENDOR_IFX)
-    checks_add (checks, "chip.firmware", CHECK_OK, NULL,
-                "nothing that this version of ggtpmd knows of concerns firmware %s", firmware);
-  else
-    checks_add (checks, "chip.firmware", CHECK_UNKNOWN, "ask its vendor for advisories",
-                "what is known of firmware is known of Infineon's only");
+              TEXT (ggtpm_device_get_firmware_version (device)));
+  add_rules (checks, health, &chip, &firmware);
+  check_health (health, &chip, checks);
+  check_firmware (device, &firmware, checks);
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "common/checks-private.h"
 #include "common/secret.h"
+#include "common/store-access.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,6 +31,21 @@ stat_or_tell (Checks *checks, const char *id, const char *name, struct stat *sta
   return FALSE;
 }
 
+static void
+add_access (Checks *checks,
+            const char *id,
+            const char *path,
+            StoreAccess access,
+            mode_t mode,
+            const char *remedy)
+{
+  if (access == STORE_ACCESS_OK)
+    checks_add (checks->results, id, CHECK_OK, NULL, "%s has mode %04o", path, mode & 07777);
+  else
+    checks_add (checks->results, id, CHECK_FAULT, remedy, "%s: %s (mode %04o)", path,
+                store_access_to_string (access), mode & 07777);
+}
+
 void
 checks_store_access (Checks *checks)
 {
@@ -38,32 +54,15 @@ checks_store_access (Checks *checks)
   g_autofree char *remedy_dir = g_strdup_printf ("chmod 1770 %s", dir);
   g_autofree char *remedy_database = g_strdup_printf ("chmod 0640 %s", database);
   struct stat status = { 0 };
-  guint mode = 0;
 
   if (!stat_or_tell (checks, "store.access", dir, &status))
     return;
-  mode = status.st_mode & 07777;
-  if ((mode & WORLD) != 0)
-    checks_add (checks->results, "store.access", CHECK_FAULT, remedy_dir,
-                "the key store %s is open to every user (mode %04o)", dir, mode);
-  else if ((mode & 0020) != 0 && (mode & 01000) == 0)
-    checks_add (checks->results, "store.access", CHECK_FAULT, remedy_dir,
-                "members of the group can replace the key store in %s (mode %04o)", dir, mode);
-  else
-    checks_add (checks->results, "store.access", CHECK_OK, NULL, "%s has mode %04o", dir, mode);
-
+  add_access (checks, "store.access", dir, store_access_judge_directory (status.st_mode),
+              status.st_mode, remedy_dir);
   if (!stat_or_tell (checks, "store.database", database, &status))
     return;
-  mode = status.st_mode & 07777;
-  if ((mode & WORLD) != 0)
-    checks_add (checks->results, "store.database", CHECK_FAULT, remedy_database,
-                "the key store's database is open to every user (mode %04o)", mode);
-  else if ((mode & 0020) != 0)
-    checks_add (checks->results, "store.database", CHECK_FAULT, remedy_database,
-                "the group may write the key store's database (mode %04o)", mode);
-  else
-    checks_add (checks->results, "store.database", CHECK_OK, NULL, "%s has mode %04o", database,
-                mode);
+  add_access (checks, "store.database", database, store_access_judge_database (status.st_mode),
+              status.st_mode, remedy_database);
 }
 
 static void
@@ -118,7 +117,7 @@ check_pin_access (Checks *checks, const char *name, gboolean is_so, const struct
   g_autofree char *remedy =
       g_strdup_printf ("chmod %s %s, then set another PIN", is_so ? "0600" : "0640", name);
 
-  if (S_ISREG (status->st_mode) && (mode & WORLD) == 0 && (!is_so || (mode & 0077) == 0))
+  if (store_access_judge_pin (status->st_mode, is_so) == STORE_ACCESS_OK)
     return TRUE;
   checks_add (checks->results, "store.pin", CHECK_FAULT, remedy,
               "%s, which has a PIN in it, %s (mode %04o)", name,

@@ -57,6 +57,11 @@ static const struct
   { "Health", "PollIntervalSec", VALUE_UINT, G_STRUCT_OFFSET (Config, poll_interval_s), 0, 86400 },
   { "Health", "ResetLockout", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, reset_lockout), 0, 0 },
   { "Health", "SendShutdown", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, send_shutdown), 0, 0 },
+  { "Health", "LockoutMax", VALUE_UINT, G_STRUCT_OFFSET (Config, lockout_max), 0, G_MAXINT32 },
+  { "Health", "LockoutIntervalSec", VALUE_UINT, G_STRUCT_OFFSET (Config, lockout_interval_s), 0,
+    G_MAXINT32 },
+  { "Health", "LockoutRecoverySec", VALUE_UINT, G_STRUCT_OFFSET (Config, lockout_recovery_s), 0,
+    G_MAXINT32 },
 };
 
 static const struct

@@ -66,6 +66,9 @@ typedef struct
       reset_lockout; /* [Health] ResetLockout=; the healing of docs/security.md; default true */
   gboolean
       send_shutdown; /* [Health] SendShutdown=; before the power goes, mode replace; default true */
+  guint lockout_max; /* [Health] LockoutMax=; what MAX_AUTH_FAIL should be; 0: any; default 0 */
+  guint lockout_interval_s; /* [Health] LockoutIntervalSec=; LOCKOUT_INTERVAL, the same */
+  guint lockout_recovery_s; /* [Health] LockoutRecoverySec=; LOCKOUT_RECOVERY, the same */
 } Config;
 
 /*

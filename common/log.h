@@ -19,10 +19,23 @@ typedef enum
   LOG_EVENT_STATE_CHANGED,
   LOG_EVENT_LOCKOUT_RESET,
   LOG_EVENT_PROVISIONED,
+  LOG_EVENT_ISSUE_CLEARED,
   LOG_N_EVENTS
 } LogEvent;
 
 /* One structured record of @event, level `message`. */
 void log_event (LogEvent event, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/*
+ * An issue is there, or is of another severity than it was: a record with the fields GGTPM_ISSUE, GGTPM_SEVERITY and
+ * GGTPM_REMEDY, a priority after the severity, and the MESSAGE_ID of the issue, which follows from its id.
+ * @severity: `info`, `degraded`, `failed`
+ */
+void log_issue (const char *id, const char *severity, const char *text, const char *remedy);
+/* It is gone: LOG_EVENT_ISSUE_CLEARED with the field GGTPM_ISSUE. @severity, @text: as it was */
+void log_issue_cleared (const char *id, const char *severity, const char *text);
+
+/* The MESSAGE_ID of an issue: UUID of version 5 (RFC 4122, 4.3) in a namespace of our own. Free with g_free(). */
+char *log_get_issue_message_id (const char *id);
 
 G_END_DECLS

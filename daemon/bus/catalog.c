@@ -130,7 +130,10 @@ static void
 show (Catalog *catalog, Listing *listing)
 {
   if (listing->tokens != NULL)
-    show_tokens (catalog, listing->tokens);
+    {
+      show_tokens (catalog, listing->tokens);
+      monitor_set_store (catalog->context->monitor, store_facts_new (listing->tokens));
+    }
   g_free (catalog->stamp);
   catalog->stamp = g_steal_pointer (&listing->stamp);
   catalog->listed (listing->provisioning_state, catalog->user_data);

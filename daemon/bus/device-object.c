@@ -75,25 +75,40 @@ show (DeviceObject *object)
 
 /* ---- what the chip can ---- */
 
-static gpointer
-op_read_abilities (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error)
+/* What the chip can, and how its machine uses it. */
+typedef struct
 {
-  return abilities_read (tpm, error);
+  Abilities *abilities;
+  PlatformFacts *platform;
+} Nature;
+
+static void
+nature_free (gpointer data)
+{
+  Nature *nature = data;
+
+  g_clear_pointer (&nature->abilities, abilities_free);
+  g_clear_pointer (&nature->platform, platform_facts_free);
+  g_free (nature);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Nature, nature_free)
+
+/* @args: path of the firmware's log; NULL: there can be none */
+static gpointer
+op_read_nature (Tpm *tpm, gpointer args, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (Nature) nature = g_new0 (Nature, 1);
+
+  nature->abilities = abilities_read (tpm, error);
+  if (nature->abilities == NULL)
+    return NULL;
+  nature->platform = platform_facts_read (tpm, nature->abilities, args, error);
+  return nature->platform != NULL ? g_steal_pointer (&nature) : NULL;
 }
 
 static void
-read_abilities_done (GObject *source, GAsyncResult *result, gpointer user_data)
+show_abilities (GgtpmDevice *skeleton, const Abilities *abilities)
 {
-  g_autoptr (GgtpmDevice) skeleton = user_data;
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (Abilities) abilities = worker_run_finish (result, &local_error);
-
-  if (abilities == NULL)
-    {
-      /* what is wrong with the chip, the monitor has noticed and says */
-      g_debug ("reading what the chip can: %s", local_error->message);
-      return;
-    }
   ggtpm_device_set_algorithms (skeleton, (const char *const *)abilities->algorithms);
   ggtpm_device_set_curves (skeleton, (const char *const *)abilities->curves);
   ggtpm_device_set_pcr_banks (skeleton, (const char *const *)abilities->pcr_banks);
@@ -103,12 +118,63 @@ read_abilities_done (GObject *source, GAsyncResult *result, gpointer user_data)
   ggtpm_device_set_updates_remaining (skeleton, abilities->updates_remaining);
 }
 
+/* For an answer that may come when the service is gone. */
+typedef struct
+{
+  GgtpmDevice *skeleton;
+  Monitor *monitor;
+} Refreshed;
+
+static void
+refreshed_free (Refreshed *refreshed)
+{
+  g_object_unref (refreshed->skeleton);
+  g_object_unref (refreshed->monitor);
+  g_free (refreshed);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Refreshed, refreshed_free)
+
+static void
+read_nature_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Refreshed) refreshed = user_data;
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Nature) nature = worker_run_finish (result, &local_error);
+
+  if (nature == NULL)
+    {
+      /* what is wrong with the chip, the monitor has noticed and says */
+      g_debug ("reading what the chip can: %s", local_error->message);
+      return;
+    }
+  show_abilities (refreshed->skeleton, nature->abilities);
+  monitor_set_platform (refreshed->monitor, g_steal_pointer (&nature->platform));
+}
+
+/* Where Linux gives out what the firmware has logged for this chip; NULL: it has no node, so the firmware has none. */
+static char *
+get_event_log (const char *node)
+{
+  g_autofree char *base = g_path_get_basename (node);
+  const char *number = base + strlen ("tpm");
+
+  if (!g_str_has_prefix (base, "tpm"))
+    return NULL;
+  if (g_str_has_prefix (base, "tpmrm"))
+    number += strlen ("rm");
+  return g_strdup_printf ("/sys/kernel/security/tpm%s/binary_bios_measurements", number);
+}
+
 void
 device_object_refresh (DeviceObject *object)
 {
-  worker_run_async (object->context->chip, op_read_abilities, NULL, NULL,
-                    (GDestroyNotify)abilities_free, NULL, read_abilities_done,
-                    g_object_ref (object->skeleton));
+  Refreshed *refreshed = g_new0 (Refreshed, 1);
+
+  refreshed->skeleton = g_object_ref (object->skeleton);
+  refreshed->monitor = g_object_ref (object->monitor);
+  worker_run_async (object->context->chip, op_read_nature,
+                    get_event_log (ggtpm_device_get_node (object->skeleton)), g_free, nature_free,
+                    NULL, read_nature_done, refreshed);
 }
 
 /* ---- methods ---- */

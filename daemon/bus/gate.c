@@ -5,6 +5,7 @@
 
 #include "bus/polkit.h"
 #include "bus/reply.h"
+#include "bus/teller.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
 
@@ -563,6 +564,7 @@ static void
 gated_class_init (gpointer klass, gpointer class_data)
 {
   G_DBUS_INTERFACE_SKELETON_CLASS (klass)->get_vtable = get_vtable;
+  teller_install (klass);
 }
 
 static GType

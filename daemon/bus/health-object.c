@@ -6,102 +6,89 @@
 #include "bus/chip-call.h"
 #include "bus/options.h"
 #include "bus/reply.h"
+#include "bus/teller.h"
 #include "ggtpm-generated.h"
 #include "tpm/diagnosis.h"
 #include "tpm/names.h"
 #include "tpm/rc.h"
 
-/* Changes are told at most once in this time: a chip that comes and goes is no storm on the bus. */
-#define TELL_INTERVAL_US G_USEC_PER_SEC
-
-/*
- * The properties' values are always the latest. While `frozen`, what has changed is not told, and what signals are to
- * be sent waits in `signals`: first the properties, then the signals that send people to read them.
- */
+/* What the signals have said so far; nobody is told twice, and of what comes and goes nothing. */
 struct _HealthObject
 {
   const Context *context;
   Monitor *monitor;
   GgtpmHealth *skeleton;
-  gboolean frozen;
-  guint timer;
-  gint64 last_told_us; /* monotonic; 0: never */
-  GPtrArray *signals;  /* of Signal */
+  HealthState told_state;
+  GHashTable *told_issues; /* id to severity (HealthState), of those that were raised */
+  gboolean was_reset;      /* the lockout counter, since the last time */
+  guint counter_before;
 };
-
-typedef struct
-{
-  const char *name;
-  GVariant *arguments;
-} Signal;
-
-static void
-signal_free (gpointer data)
-{
-  Signal *signal = data;
-
-  g_variant_unref (signal->arguments);
-  g_free (signal);
-}
 
 /* ---- telling ---- */
 
 static void
-emit_signal (HealthObject *object, const Signal *signal)
+tell_cleared (HealthObject *object, GHashTable *now)
 {
-  GDBusInterfaceSkeleton *skeleton = G_DBUS_INTERFACE_SKELETON (object->skeleton);
-  const char *path = g_dbus_interface_skeleton_get_object_path (skeleton);
-  GList *connections = g_dbus_interface_skeleton_get_connections (skeleton);
+  GHashTableIter iter;
+  gpointer id = NULL;
 
-  for (GList *each = connections; each != NULL; each = each->next)
-    g_dbus_connection_emit_signal (each->data, NULL, path,
-                                   g_dbus_interface_skeleton_get_info (skeleton)->name,
-                                   signal->name, signal->arguments, NULL);
-  g_list_free_full (connections, g_object_unref);
+  g_hash_table_iter_init (&iter, object->told_issues);
+  while (g_hash_table_iter_next (&iter, &id, NULL))
+    if (!g_hash_table_contains (now, id))
+      ggtpm_health_emit_issue_cleared (object->skeleton, id);
 }
 
 static gboolean
-on_tell (gpointer user_data)
+is_told (HealthObject *object, const HealthIssue *issue)
+{
+  gpointer severity = NULL;
+
+  return g_hash_table_lookup_extended (object->told_issues, issue->id, NULL, &severity) &&
+         GPOINTER_TO_INT (severity) == (gint)issue->severity;
+}
+
+static void
+tell_issues (HealthObject *object)
+{
+  GPtrArray *issues = monitor_get_issues (object->monitor);
+  g_autoptr (GHashTable) now = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < issues->len; i++)
+    {
+      const HealthIssue *issue = g_ptr_array_index (issues, i);
+
+      g_hash_table_insert (now, g_strdup (issue->id), GINT_TO_POINTER (issue->severity));
+    }
+  tell_cleared (object, now);
+  for (guint i = 0; i < issues->len; i++)
+    {
+      const HealthIssue *issue = g_ptr_array_index (issues, i);
+
+      if (!is_told (object, issue))
+        ggtpm_health_emit_issue_raised (object->skeleton, issue->id,
+                                        health_severity_to_string (issue->severity), issue->text,
+                                        issue->evidence);
+    }
+  g_hash_table_unref (object->told_issues);
+  object->told_issues = g_steal_pointer (&now);
+}
+
+/* After the properties, at most once a second: the signals send people to read them. */
+static void
+on_told (gpointer user_data)
 {
   HealthObject *object = user_data;
+  HealthState state = monitor_get_state (object->monitor);
+  HealthState told = object->told_state;
 
-  object->timer = 0;
-  object->frozen = FALSE;
-  object->last_told_us = g_get_monotonic_time ();
-  g_object_thaw_notify (G_OBJECT (object->skeleton));
-  g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (object->skeleton));
-  for (guint i = 0; i < object->signals->len; i++)
-    emit_signal (object, object->signals->pdata[i]);
-  g_ptr_array_set_size (object->signals, 0);
-  return G_SOURCE_REMOVE;
-}
-
-/* Before any change of a property. All that one look at the chip has changed is told together. */
-static void
-tell_later (HealthObject *object)
-{
-  gint64 wait = object->last_told_us + TELL_INTERVAL_US - g_get_monotonic_time ();
-
-  if (object->frozen)
-    return;
-  object->frozen = TRUE;
-  g_object_freeze_notify (G_OBJECT (object->skeleton));
-  if (object->last_told_us == 0 || wait <= 0)
-    object->timer = g_idle_add_full (G_PRIORITY_DEFAULT, on_tell, object, NULL);
-  else
-    object->timer = g_timeout_add ((guint)(wait / 1000) + 1, on_tell, object);
-}
-
-/* @arguments: floating */
-static void
-queue_signal (HealthObject *object, const char *name, GVariant *arguments)
-{
-  Signal *signal = g_new0 (Signal, 1);
-
-  signal->name = name;
-  signal->arguments = g_variant_ref_sink (arguments);
-  g_ptr_array_add (object->signals, signal);
-  tell_later (object);
+  object->told_state = state;
+  if (object->was_reset)
+    ggtpm_health_emit_lockout_reset (object->skeleton, object->counter_before);
+  object->was_reset = FALSE;
+  tell_issues (object);
+  if (told != state)
+    ggtpm_health_emit_state_changed (object->skeleton, health_state_to_string (told),
+                                     health_state_to_string (state));
 }
 
 /* ---- properties ---- */
@@ -130,18 +117,18 @@ make_issues (GPtrArray *issues)
 }
 
 static GVariant *
-make_advisories (const HealthFacts *facts)
+make_rules (Monitor *monitor)
 {
+  g_autoptr (GPtrArray) rules = monitor_judge (monitor);
   GVariantBuilder builder;
 
-  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(ssss)"));
-  for (guint i = 0; facts->advisories != NULL && i < facts->advisories->len; i++)
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(sssss)"));
+  for (guint i = 0; i < rules->len; i++)
     {
-      const Advisory *advisory = g_ptr_array_index (facts->advisories, i);
-      AdvisoryVerdict verdict = advisory_judge (advisory, facts->have_fixed, &facts->fixed);
+      const HealthRule *rule = g_ptr_array_index (rules, i);
 
-      g_variant_builder_add (&builder, "(ssss)", advisory->id, advisory_verdict_to_string (verdict),
-                             advisory->text, advisory->source);
+      g_variant_builder_add (&builder, "(sssss)", rule->id, rule_verdict_to_string (rule->verdict),
+                             rule->text, rule->remedy, rule->source);
     }
   return g_variant_builder_end (&builder);
 }
@@ -279,10 +266,9 @@ show (HealthObject *object)
   GgtpmHealth *skeleton = object->skeleton;
   const HealthFacts *facts = monitor_get_facts (object->monitor);
 
-  tell_later (object);
   ggtpm_health_set_state (skeleton, health_state_to_string (monitor_get_state (object->monitor)));
   ggtpm_health_set_issues (skeleton, make_issues (monitor_get_issues (object->monitor)));
-  ggtpm_health_set_advisories (skeleton, make_advisories (facts));
+  ggtpm_health_set_rules (skeleton, make_rules (object->monitor));
   show_variable (skeleton, &facts->variable);
   ggtpm_health_set_last_shutdown_orderly (skeleton, facts->last_shutdown_orderly);
   ggtpm_health_set_self_test_result (skeleton, facts->test_result);
@@ -292,38 +278,13 @@ show (HealthObject *object)
 }
 
 static void
-on_state_changed (Monitor *monitor, int old_state, int new_state, gpointer user_data)
-{
-  HealthObject *object = user_data;
-
-  show (object);
-  queue_signal (object, "StateChanged",
-                g_variant_new ("(ss)", health_state_to_string ((HealthState)old_state),
-                               health_state_to_string ((HealthState)new_state)));
-}
-
-static void
-on_issue_raised (Monitor *monitor, const HealthIssue *issue, gpointer user_data)
-{
-  queue_signal (user_data, "IssueRaised",
-                g_variant_new ("(sss@a{sv})", issue->id,
-                               health_severity_to_string (issue->severity), issue->text,
-                               issue->evidence));
-}
-
-static void
-on_issue_cleared (Monitor *monitor, const char *id, gpointer user_data)
-{
-  queue_signal (user_data, "IssueCleared", g_variant_new ("(s)", id));
-}
-
-static void
 on_lockout_reset (Monitor *monitor, guint before, gpointer user_data)
 {
   HealthObject *object = user_data;
 
+  object->was_reset = TRUE;
+  object->counter_before = before;
   show (object);
-  queue_signal (object, "LockoutReset", g_variant_new ("(u)", before));
 }
 
 /* ---- methods ---- */
@@ -498,15 +459,13 @@ health_object_new (const Context *context, Monitor *monitor)
 
   object->context = context;
   object->monitor = monitor;
-  object->signals = g_ptr_array_new_with_free_func (signal_free);
+  object->told_issues = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_HEALTH_SKELETON);
+  teller_set_told (object->skeleton, on_told, object);
   show (object);
   on_checked (monitor, object);
   g_signal_connect (monitor, "checked", G_CALLBACK (on_checked), object);
   g_signal_connect_swapped (monitor, "changed", G_CALLBACK (show), object);
-  g_signal_connect (monitor, "state-changed", G_CALLBACK (on_state_changed), object);
-  g_signal_connect (monitor, "issue-raised", G_CALLBACK (on_issue_raised), object);
-  g_signal_connect (monitor, "issue-cleared", G_CALLBACK (on_issue_cleared), object);
   g_signal_connect (monitor, "lockout-reset", G_CALLBACK (on_lockout_reset), object);
   g_signal_connect (object->skeleton, "handle-check", G_CALLBACK (handle_check), object);
   g_signal_connect (object->skeleton, "handle-reset-lockout", G_CALLBACK (handle_reset_lockout),
@@ -521,8 +480,8 @@ void
 health_object_free (HealthObject *object)
 {
   g_signal_handlers_disconnect_by_data (object->monitor, object);
-  g_clear_handle_id (&object->timer, g_source_remove);
-  g_ptr_array_unref (object->signals);
+  teller_set_told (object->skeleton, NULL, NULL);
+  g_hash_table_unref (object->told_issues);
   g_object_unref (object->skeleton);
   g_free (object);
 }

@@ -5,6 +5,7 @@
 
 #include "bus/options.h"
 #include "bus/reply.h"
+#include "bus/teller.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
 #include "ggtpm-generated.h"
@@ -144,7 +145,7 @@ finish (Job *job, const char *state, const char *error_name, const char *text, G
   ggtpm_job_set_result (job->skeleton, result);
   ggtpm_job_set_state (job->skeleton, state);
   /* the properties are what Finished announces: they go out first */
-  g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (job->skeleton));
+  teller_flush (job->skeleton);
   ggtpm_job_emit_finished (job->skeleton, state, g_variant_new ("(ss)", error_name, text), result);
 
   g_queue_remove (&jobs->running, job);

@@ -54,6 +54,10 @@ key_object_start (KeyObject *object,
 {
   Operation *operation = operation_new (object->context, type, object->skeleton, invocation, args);
 
+  g_autofree char *name =
+      g_strdup_printf ("%s/%s", object->token, ggtpm_key_get_label (object->skeleton));
+
+  operation_set_key (operation, name);
   operation_add_pin (operation, pin_fd, &args->pin);
   operation_start (operation, answer);
 }

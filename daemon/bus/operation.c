@@ -16,6 +16,7 @@ struct _Operation
   GObject *skeleton;
   GDBusMethodInvocation *invocation; /* NULL: answered */
   gpointer args;                     /* NULL: the worker's */
+  char *key;                         /* NULL: it is no use of a key */
   struct
   {
     int fd;
@@ -37,6 +38,7 @@ operation_free (Operation *operation)
     operation->type->args_free (operation->args);
   g_clear_pointer (&operation->job, job_unref);
   g_object_unref (operation->skeleton);
+  g_free (operation->key);
   g_free (operation);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Operation, operation_free)
@@ -67,6 +69,13 @@ operation_add_pin (Operation *operation, int fd, Secret **location)
   operation->pins[operation->n_pins].fd = fd;
   operation->pins[operation->n_pins].location = location;
   operation->n_pins++;
+}
+
+void
+operation_set_key (Operation *operation, const char *name)
+{
+  g_free (operation->key);
+  operation->key = g_strdup (name);
 }
 
 /* ---- on the token lane ---- */
@@ -154,8 +163,10 @@ end_call (Operation *operation, Outcome *outcome, GError *error)
 
 /* A refused authorisation has moved the lockout counter: whoever looks at the health now must see that. */
 static void
-check_health (const Context *context, const GError *error)
+check_health (const Context *context, const char *key, const GError *error)
 {
+  if (key != NULL)
+    monitor_note_key_use (context->monitor, key, error);
   if (g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED) ||
       g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_LOCKED_OUT))
     monitor_check_async (context->monitor, NULL, NULL, NULL);
@@ -169,7 +180,7 @@ run_done (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
   g_autoptr (Outcome) outcome = worker_run_finish (result, &error);
 
-  check_health (context, error);
+  check_health (context, operation->key, error);
   /* also after a failure: it may have got half way */
   if (operation->type->changes_store)
     context->show (context->show_data, outcome != NULL ? g_steal_pointer (&outcome->list) : NULL);

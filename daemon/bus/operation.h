@@ -67,6 +67,9 @@ Operation *operation_new (const Context *context,
  * At most twice. */
 void operation_add_pin (Operation *operation, int fd, Secret **location);
 
+/* Before the start: it is a use of this key, and monitor_note_key_use() is told how it went. @name: `TOKEN/KEY` */
+void operation_set_key (Operation *operation, const char *name);
+
 /* Takes @operation; its end answers the call. */
 void operation_start (Operation *operation, OperationAnswer answer);
 

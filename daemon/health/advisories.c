@@ -22,6 +22,7 @@ advisory_free (gpointer data)
   g_clear_pointer (&advisory->affected, g_array_unref);
   g_clear_pointer (&advisory->unknown, g_array_unref);
   g_free (advisory->severity);
+  g_free (advisory->severity_with_rsa);
   g_free (advisory->text);
   g_free (advisory->remedy);
   g_free (advisory->source);
@@ -107,6 +108,7 @@ set_value (Advisory *advisory, const char *key, const char *value, GError **erro
   } fields[] = {
     { "Manufacturer", &advisory->manufacturer, NULL },
     { "Severity", &advisory->severity, NULL },
+    { "SeverityWithRsaKey", &advisory->severity_with_rsa, NULL },
     { "Text", &advisory->text, NULL },
     { "Remedy", &advisory->remedy, NULL },
     { "Source", &advisory->source, NULL },
@@ -122,7 +124,7 @@ set_value (Advisory *advisory, const char *key, const char *value, GError **erro
         return complain (error, "a second time", key);
       if (fields[i].ranges != NULL)
         return parse_ranges (value, fields[i].ranges, error);
-      if (g_str_equal (key, "Severity"))
+      if (g_str_has_prefix (key, "Severity"))
         return set_severity (fields[i].text, value, error);
       return set_text (fields[i].text, value, error);
     }
@@ -275,17 +277,4 @@ advisory_judge (const Advisory *advisory, gboolean have_fixed, const FixedProper
     return ADVISORY_AFFECTED;
   return is_within (advisory->unknown, fixed->firmware_1) ? ADVISORY_UNKNOWN
                                                           : ADVISORY_NOT_AFFECTED;
-}
-
-const char *
-advisory_verdict_to_string (AdvisoryVerdict verdict)
-{
-  static const char *const names[] = {
-    [ADVISORY_UNKNOWN] = "unknown",
-    [ADVISORY_AFFECTED] = "affected",
-    [ADVISORY_NOT_AFFECTED] = "not-affected",
-    [ADVISORY_NOT_APPLICABLE] = "not-applicable",
-  };
-
-  return names[verdict];
 }

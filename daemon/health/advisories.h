@@ -28,6 +28,8 @@ typedef struct
   GArray *affected; /* of AdvisoryRange */
   GArray *unknown;
   char *severity; /* `info`, `degraded`, `failed` */
+  char
+      *severity_with_rsa; /* the same, where the token store has an RSA key; NULL: as without one */
   char *text;
   char *remedy;
   char *source;
@@ -55,7 +57,5 @@ GPtrArray *advisories_load (const char *const *paths);
 /* @have_fixed: FALSE: the chip was not read */
 AdvisoryVerdict
 advisory_judge (const Advisory *advisory, gboolean have_fixed, const FixedProperties *fixed);
-/* `unknown`, `affected`, `not-affected`, `not-applicable`. */
-const char *advisory_verdict_to_string (AdvisoryVerdict verdict);
 
 G_END_DECLS

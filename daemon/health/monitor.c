@@ -101,22 +101,6 @@ request_init (Request *request)
   *request = (Request){ .waiters = g_ptr_array_new_with_free_func (waiter_free) };
 }
 
-static gboolean
-same_text (GPtrArray *issues, GPtrArray *others)
-{
-  if (issues->len != others->len)
-    return FALSE;
-  for (guint i = 0; i < issues->len; i++)
-    {
-      const HealthIssue *a = g_ptr_array_index (issues, i);
-      const HealthIssue *b = g_ptr_array_index (others, i);
-
-      if (a->id != b->id || a->severity != b->severity || !g_str_equal (a->text, b->text))
-        return FALSE;
-    }
-  return TRUE;
-}
-
 static const HealthIssue *
 find_issue (GPtrArray *issues, const char *id)
 {
@@ -139,16 +123,21 @@ tell_issues (Monitor *monitor, GPtrArray *old_issues)
     {
       const HealthIssue *issue = g_ptr_array_index (old_issues, i);
 
-      if (find_issue (issues, issue->id) == NULL)
-        g_signal_emit (monitor, signals[SIGNAL_ISSUE_CLEARED], 0, issue->id);
+      if (find_issue (issues, issue->id) != NULL)
+        continue;
+      log_issue_cleared (issue->id, health_severity_to_string (issue->severity), issue->text);
+      g_signal_emit (monitor, signals[SIGNAL_ISSUE_CLEARED], 0, issue->id);
     }
   for (guint i = 0; i < issues->len; i++)
     {
       const HealthIssue *issue = g_ptr_array_index (issues, i);
       const HealthIssue *old = find_issue (old_issues, issue->id);
 
-      if (old == NULL || old->severity != issue->severity)
-        g_signal_emit (monitor, signals[SIGNAL_ISSUE_RAISED], 0, issue);
+      if (old != NULL && old->severity == issue->severity)
+        continue;
+      log_issue (issue->id, health_severity_to_string (issue->severity), issue->text,
+                 issue->remedy);
+      g_signal_emit (monitor, signals[SIGNAL_ISSUE_RAISED], 0, issue);
     }
 }
 
@@ -166,31 +155,16 @@ list_ids (GPtrArray *issues)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
-/* Applies the rules to the facts and tells who listens. @before: copy of the facts as they were, may differ or not */
+/* Applies the rules to the facts and tells who listens. What is the same as before the bus leaves out by itself. */
 static void
-update (Monitor *monitor, const HealthFacts *before)
+update (Monitor *monitor)
 {
   g_autoptr (GPtrArray) old_issues = g_steal_pointer (&monitor->issues);
   HealthState old_state = monitor->state;
 
   monitor->issues = rules_evaluate (&monitor->facts, now_s (), old_issues);
   monitor->state = rules_get_state (&monitor->facts, monitor->issues);
-
-  /* The reason is in the issue's text. */
-  if (before->device != monitor->facts.device || before->have_fixed != monitor->facts.have_fixed ||
-      before->have_variable != monitor->facts.have_variable ||
-      before->have_test_result != monitor->facts.have_test_result ||
-      before->test_result != monitor->facts.test_result ||
-      before->have_last_shutdown != monitor->facts.have_last_shutdown ||
-      before->last_shutdown_orderly != monitor->facts.last_shutdown_orderly ||
-      before->have_run != monitor->facts.have_run ||
-      before->power.reset_count != monitor->facts.power.reset_count ||
-      memcmp (&before->lockout, &monitor->facts.lockout, sizeof (before->lockout)) != 0 ||
-      before->lockout_auth_known != monitor->facts.lockout_auth_known ||
-      memcmp (&before->fixed, &monitor->facts.fixed, sizeof (before->fixed)) != 0 ||
-      memcmp (&before->variable, &monitor->facts.variable, sizeof (before->variable)) != 0 ||
-      !same_text (old_issues, monitor->issues) || old_state != monitor->state)
-    g_signal_emit (monitor, signals[SIGNAL_CHANGED], 0);
+  g_signal_emit (monitor, signals[SIGNAL_CHANGED], 0);
   tell_issues (monitor, old_issues);
   if (old_state != monitor->state)
     {
@@ -257,6 +231,8 @@ take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
   facts->latencies = reading->latencies != NULL ? g_array_ref (reading->latencies) : NULL;
   facts->have_test_result = TRUE;
   facts->test_result = reading->test_result;
+  facts->have_access = TRUE;
+  facts->access = reading->access;
   if (reading->test_result != TPM2_RC_TESTING)
     facts->testing_since = 0;
   else if (facts->testing_since == 0)
@@ -344,8 +320,6 @@ answer_waiter (Waiter *waiter, const Reading *reading, const GError *error)
 static void
 take_reading (Monitor *monitor, const Request *request, const Reading *reading, const GError *error)
 {
-  HealthFacts before = monitor->facts;
-
   if (reading != NULL)
     take_heal_outcome (monitor, reading, request);
   if (monitor->running_generation == monitor->device_generation &&
@@ -355,7 +329,7 @@ take_reading (Monitor *monitor, const Request *request, const Reading *reading, 
         take_values (monitor, reading, request->tpm_was_reset);
       else
         take_failure (monitor, error);
-      update (monitor, &before);
+      update (monitor);
       if (reading != NULL)
         g_signal_emit (monitor, signals[SIGNAL_CHECKED], 0);
     }
@@ -437,8 +411,6 @@ monitor_set_device (Monitor *monitor,
                     GSourceFunc ready,
                     gpointer user_data)
 {
-  HealthFacts before;
-
   g_return_if_fail (G_TYPE_CHECK_INSTANCE_TYPE (monitor, TYPE_MONITOR));
 
   monitor->broker_device = device;
@@ -462,14 +434,62 @@ monitor_set_device (Monitor *monitor,
       return;
     }
 
-  before = monitor->facts;
   forget_values (monitor);
   set_facts_device (monitor, device, reason);
   schedule (monitor);
-  update (monitor, &before);
+  update (monitor);
   if (ready != NULL)
     ready (user_data);
 }
+
+void
+monitor_set_platform (Monitor *monitor, PlatformFacts *platform)
+{
+  g_clear_pointer (&monitor->facts.platform, platform_facts_free);
+  monitor->facts.platform = platform;
+  update (monitor);
+}
+
+/* ---- keys ---- */
+
+static gboolean
+is_gone (gpointer name, gpointer reason, gpointer store)
+{
+  return store_facts_find_key (store, name) == NULL;
+}
+
+void
+monitor_set_store (Monitor *monitor, StoreFacts *store)
+{
+  g_clear_pointer (&monitor->facts.store, store_facts_free);
+  monitor->facts.store = store;
+  if (store != NULL)
+    g_hash_table_foreach_remove (monitor->facts.unusable, is_gone, store);
+  update (monitor);
+}
+
+/* Who calls with a wrong PIN, in vain, or while the chip is busy says nothing of the key. */
+static gboolean
+is_of_key (const GError *error)
+{
+  return g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_STORE) ||
+         g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_TPM_FAILURE);
+}
+
+void
+monitor_note_key_use (Monitor *monitor, const char *name, const GError *error)
+{
+  GHashTable *unusable = monitor->facts.unusable;
+
+  if (error == NULL ? !g_hash_table_remove (unusable, name)
+                    : !is_of_key (error) || g_hash_table_contains (unusable, name))
+    return;
+  if (error != NULL)
+    g_hash_table_insert (unusable, g_strdup (name), g_strdup (error->message));
+  update (monitor);
+}
+
+/* ---- checks on demand ---- */
 
 /* A reading that runs already serves a check too if it reads all that a check does. */
 static void
@@ -556,6 +576,12 @@ monitor_get_issues (Monitor *monitor)
   return monitor->issues;
 }
 
+GPtrArray *
+monitor_judge (Monitor *monitor)
+{
+  return rules_judge (&monitor->facts, now_s ());
+}
+
 guint
 monitor_get_lockout_resets (Monitor *monitor)
 {
@@ -580,6 +606,9 @@ monitor_new (const Config *config, Worker *worker, Latency *latency)
   monitor->worker = worker;
   monitor->latency = latency;
   monitor->facts.advisories = advisories_load (advisories);
+  monitor->facts.is_alongside = config->mode == CONFIG_MODE_ALONGSIDE;
+  monitor->facts.policy = (LockoutPolicy){ config->lockout_max, config->lockout_interval_s,
+                                           config->lockout_recovery_s };
   if (!lockout_record_load (config->state_dir, &monitor->facts.lockout, &error))
     g_warning ("what is known of refused lockout resets cannot be read: %s", error->message);
   g_clear_error (&error);
@@ -596,6 +625,7 @@ monitor_init (Monitor *monitor)
 {
   monitor->cancellable = g_cancellable_new ();
   monitor->issues = g_ptr_array_new_with_free_func ((GDestroyNotify)health_issue_free);
+  monitor->facts.unusable = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   request_init (&monitor->running);
   request_init (&monitor->next);
 }
@@ -615,6 +645,9 @@ monitor_finalize (GObject *object)
   g_clear_pointer (&monitor->facts.advisories, g_ptr_array_unref);
   g_clear_pointer (&monitor->facts.latencies, g_array_unref);
   g_clear_pointer (&monitor->facts.device_reason, g_free);
+  g_clear_pointer (&monitor->facts.platform, platform_facts_free);
+  g_clear_pointer (&monitor->facts.store, store_facts_free);
+  g_clear_pointer (&monitor->facts.unusable, g_hash_table_unref);
   G_OBJECT_CLASS (monitor_parent_class)->finalize (object);
 }
 

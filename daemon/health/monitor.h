@@ -16,7 +16,7 @@ G_BEGIN_DECLS
  * Monitor: knows the chip and how it is. Polls through @worker; owns the last snapshot; tells whoever connects to its
  * signals. Main thread only.
  *
- * Signals: "checked" () after the chip was read; "changed" () after a poll or fault changed any value; "issue-cleared"
+ * Signals: "checked" () after the chip was read; "changed" () after each poll, fault or news; "issue-cleared"
  * (const char *id) and "issue-raised" (HealthIssue *issue) for each issue that is gone or new, also when it is of
  * another severity than it was; "state-changed" (HealthState old, HealthState new); "lockout-reset" (guint before).
  */
@@ -45,6 +45,15 @@ void monitor_check_async (Monitor *monitor,
                           gpointer user_data);
 gboolean monitor_check_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* What else the rules look at. @platform, @store: taken; NULL: not known any more */
+void monitor_set_platform (Monitor *monitor, PlatformFacts *platform);
+void monitor_set_store (Monitor *monitor, StoreFacts *store);
+/*
+ * After each use of a key: whether it worked. Only what says something of the key counts: a wrong PIN does not.
+ * @name: `TOKEN/KEY`, their labels; @error: NULL: it did
+ */
+void monitor_note_key_use (Monitor *monitor, const char *name, const GError *error);
+
 /* Health.ResetLockout: on a person's demand, by the same rules. */
 void monitor_reset_lockout_async (Monitor *monitor,
                                   GCancellable *cancellable,
@@ -60,6 +69,8 @@ HealthState monitor_get_state (Monitor *monitor);
 guint monitor_get_lockout_resets (Monitor *monitor);
 /* Of HealthIssue; ordered by severity, then id. */
 GPtrArray *monitor_get_issues (Monitor *monitor);
+/* rules_judge() of the facts as they are; the caller's. */
+GPtrArray *monitor_judge (Monitor *monitor);
 /* Seconds since the epoch; 0: never. */
 gint64 monitor_get_last_check (Monitor *monitor);
 

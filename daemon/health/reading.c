@@ -139,6 +139,7 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   g_autoptr (GError) local_error = NULL;
   gboolean ok;
 
+  reading->access = store_access_read (args->state_dir);
   reading->record = args->record;
   reading->power = args->power;
   reading->trend = args->trend;

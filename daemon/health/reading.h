@@ -4,6 +4,7 @@
 #pragma once
 
 #include "baseline.h"
+#include "common/store-access.h"
 #include "lockout.h"
 #include "power.h"
 #include "tpm/worker.h"
@@ -35,6 +36,7 @@ typedef struct
   VariableProperties variable;
   gboolean lockout_auth_known; /* it is set, and on the disk */
   TPM2_RC test_result;
+  StoreAccess access;
   gboolean have_run;
   gboolean went_back; /* the reset counter */
   PowerRecord power;

@@ -7,8 +7,11 @@
 
 #include "advisories.h"
 #include "baseline.h"
+#include "common/store-access.h"
 #include "lockout.h"
+#include "platform-facts.h"
 #include "power.h"
+#include "store-facts.h"
 #include "tpm/properties.h"
 #include "trend.h"
 
@@ -31,6 +34,14 @@ typedef enum
   HEALTH_DEVICE_IO, /* also: no permission, answers garbage */
 } HealthDevice;
 
+/* What the dictionary-attack parameters should be, by the configuration; 0: any. */
+typedef struct
+{
+  guint max;
+  guint interval_s;
+  guint recovery_s;
+} LockoutPolicy;
+
 /*
  * All that rules look at. What was not read is marked so: unknown is never taken for good. Where a `have_` is FALSE the
  * values beside it are zeros or the last known.
@@ -38,6 +49,7 @@ typedef enum
 typedef struct
 {
   HealthDevice device;
+  gboolean is_alongside; /* another resource manager has the device */
   char *device_reason;
   gboolean have_fixed;
   FixedProperties fixed;
@@ -54,9 +66,35 @@ typedef struct
   gboolean went_back;          /* the chip's reset counter, against what was recorded */
   LockoutRecord lockout;       /* what the chip has refused us */
   gboolean lockout_auth_known; /* it is set, and by us */
-  GPtrArray *advisories;       /* of Advisory; NULL: none */
-  GArray *latencies;           /* of HealthLatency, ordered by TPM_CC; NULL: none */
+  LockoutPolicy policy;
+  GPtrArray *advisories;   /* of Advisory; NULL: none */
+  GArray *latencies;       /* of HealthLatency, ordered by TPM_CC; NULL: none */
+  PlatformFacts *platform; /* NULL: not read */
+  StoreFacts *store;       /* NULL: not listed */
+  GHashTable *unusable;    /* `TOKEN/KEY` to why it cannot be used, both char *; NULL: none */
+  gboolean have_access;
+  StoreAccess access;
 } HealthFacts;
+
+typedef enum
+{
+  RULE_NOT_APPLICABLE, /* not of this chip, machine or mode */
+  RULE_OK,
+  RULE_UNKNOWN,
+  RULE_ISSUE,
+} RuleVerdict;
+
+/* What a rule says of the facts. */
+typedef struct
+{
+  const char *id; /* static, or its advisory's */
+  RuleVerdict verdict;
+  char *text;         /* what is wrong, or why it is unknown or does not apply; empty: ok */
+  const char *remedy; /* as id */
+  const char *source; /* as id: who says that this is a fault */
+} HealthRule;
+
+void health_rule_free (HealthRule *rule);
 
 typedef struct
 {
@@ -72,11 +110,19 @@ void health_issue_free (HealthIssue *issue);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HealthIssue, health_issue_free)
 
 /*
- * Applies every rule of the table in rules.c. Pure: no clock, no chip.
+ * Applies every rule of the table in rules-table.c, and the advisories. Pure: no clock, no chip.
  * @known: issues of the last time, whose `since` is kept (may be NULL)
  * Returns HealthIssues, ordered by severity, then id; free with g_ptr_array_unref().
  */
 GPtrArray *rules_evaluate (const HealthFacts *facts, gint64 now, GPtrArray *known);
+
+/*
+ * The same with all the rules that see nothing wrong: one HealthRule for each id, in the order of the table and of the
+ * advisories; free with g_ptr_array_unref().
+ */
+GPtrArray *rules_judge (const HealthFacts *facts, gint64 now);
+/* `ok`, `issue`, `unknown`, `not-applicable`. */
+const char *rule_verdict_to_string (RuleVerdict verdict);
 
 /* The worst severity; UNKNOWN if nothing was read; OK needs a chip that was read. */
 HealthState rules_get_state (const HealthFacts *facts, GPtrArray *issues);

@@ -49,3 +49,11 @@ vendor_get_model (const FixedProperties *fixed)
                             fixed->vendor_string + strlen (fixed->vendor_string) - 4);
   return g_strdup (fixed->vendor_string);
 }
+
+/* What TCG's reference code calls itself; AMD's and Intel's firmware TPMs have manufacturers of their own. */
+gboolean
+vendor_is_software (const FixedProperties *fixed)
+{
+  return g_str_equal (fixed->manufacturer, "IBM") || g_str_equal (fixed->manufacturer, "XYZ") ||
+         g_str_has_prefix (fixed->vendor_string, "xCG");
+}

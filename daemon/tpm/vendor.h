@@ -15,4 +15,7 @@ char *vendor_format_firmware (guint32 manufacturer_id, guint32 firmware_1, guint
 /* Product name for people: `OPTIGA TPM SLM 9670`; the vendor string where it is not known. Free with g_free(). */
 char *vendor_get_model (const FixedProperties *fixed);
 
+/* Whether it is a program and no chip: swtpm and the simulators of IBM and Microsoft. */
+gboolean vendor_is_software (const FixedProperties *fixed);
+
 G_END_DECLS

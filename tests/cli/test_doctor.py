@@ -42,7 +42,7 @@ class Case(cli.Case):
     def assert_lines(self, **kwargs):
         text = self.run_ctl('doctor', **kwargs).stdout.decode()
         for line in text.splitlines():
-            self.assertRegex(line, rf'^({"|".join(VERDICTS)}) +[a-z0-9.-]+ +\S')
+            self.assertRegex(line, rf'^({"|".join(VERDICTS)}) +[a-z0-9._-]+ +\S')
             if re.match('fault|warning', line):
                 self.assertIn(' -> ', line)
         return text

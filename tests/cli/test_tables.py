@@ -86,7 +86,7 @@ class Tables(unittest.TestCase):
 
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
-                         ['status', 'info', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
+                         ['status', 'info', 'health', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
                           'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe',
                           'tpm take-ownership', 'tpm release-ownership', 'tpm export-auths', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token change-pin', 'token unblock',

@@ -104,12 +104,13 @@ class Identity(Case):
         self.wait_for(MANAGER, 'State', 'ready')
         self.wait_for(HEALTH, 'State', 'degraded')
         self.assertEqual(list(self.issues()), ['firmware.outdated'])
-        verdicts = {each[0]: each[1] for each in self.get(HEALTH, 'Advisories')}
-        self.assertEqual(verdicts['firmware.roca'], 'not-affected')
+        verdicts = {each[0]: each[1] for each in self.get(HEALTH, 'Rules')}
+        self.assertEqual(verdicts['firmware.roca'], 'ok')
+        self.assertEqual(verdicts['firmware.outdated'], 'issue')
         self.assertEqual(verdicts['firmware.cve.2025-2884'], 'unknown')
         self.assertEqual(verdicts['firmware.cve.2019-16863'], 'not-applicable')
         self.assertEqual(self.get(DEVICE, 'FirmwareVersion'), '7.62.3126.0')
-        self.assertEqual(self.get(HEALTH, 'LockoutMax'), 3)
+        self.assertEqual(self.get(HEALTH, 'LockoutMax'), 32)
 
     def test_not_a_text(self):
         """A vendor string that is not UTF-8 would make the bus drop the daemon."""

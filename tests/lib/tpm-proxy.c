@@ -68,6 +68,7 @@ static const Identity identities[] = {
   { "SLM9670-13.11", "SLM9670", 138, 8, 2018, 0x000d000b, 0x0011cb00, FALSE },
   { "SLB9672-15.21", "SLB9672", 159, 8, 2020, 0x000f0015, 0x00402e00, TRUE },
   { "SLB9672-15.23", "SLB9672", 159, 8, 2020, 0x000f0017, 0x00450000, TRUE },
+  { "SLB9673-27.13", "SLB9673", 159, 8, 2020, 0x001b000d, 0x00450000, TRUE },
 };
 
 typedef enum
@@ -173,6 +174,8 @@ set_identity (Proxy *proxy, const char *name)
       for (guint j = 0; j < 4; j++)
         set_property (proxy, TPM2_PT_VENDOR_STRING_1 + j, get_be32 (text + 4 * j));
       set_property (proxy, TPM2_PT_MANUFACTURER, IFX);
+      /* swtpm's 3 tries are no chip's */
+      set_property (proxy, TPM2_PT_MAX_AUTH_FAIL, 32);
       set_property (proxy, TPM2_PT_VENDOR_TPM_TYPE, 0);
       set_property (proxy, TPM2_PT_REVISION, identity->revision);
       set_property (proxy, TPM2_PT_DAY_OF_YEAR, identity->day);

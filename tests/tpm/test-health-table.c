@@ -6,9 +6,11 @@
  * chip of the row. The last word of each row is where it comes from.
  */
 
+#include "dbus/error.h"
 #include "health/monitor.h"
-
 #include "tests/lib/test-proxy.h"
+
+#include <glib/gstdio.h>
 
 /* Rules of the proxy: variable properties (TPM 2.0 Library Part 2, 6.13 and 8.6, 8.7). */
 #define COUNTER(n)  "property 20e " n "\n"
@@ -97,6 +99,415 @@ static const Row rows[] = {
   { "SLB9670-7.85", "any eof\n", FAILED, "device.io", "does not answer" },
   { "SLB9670-7.85", "17a noise\n", FAILED, "device.io", "answers something else" },
 };
+
+/* ---- what is no matter of the wire: rows of facts ---- */
+
+#define NOW  G_GINT64_CONSTANT (1800000000)
+#define DAY  G_GINT64_CONSTANT (86400)
+#define YEAR (365 * DAY)
+/* a lockout auth that is empty is for information where there are keys */
+#define AUTH_UNSET  "lockout.auth_unset"
+#define CERTIFICATE NULL, FALSE, FALSE, FALSE, TRUE, TRUE
+#define MEASURED    .has_sha256 = TRUE, .is_measured = TRUE, .have_pcrs = TRUE
+
+static HealthFacts
+make_facts (void)
+{
+  return (HealthFacts){
+    .device = HEALTH_DEVICE_OK,
+    .have_fixed = TRUE,
+    .fixed = { .family = "2.0", .manufacturer = "IFX", .firmware_1 = 0x00070055 },
+    .have_variable = TRUE,
+    .variable = { .startup_clear = 0x8000000f,
+                  .max_auth_fail = 32,
+                  .lockout_interval = 7200,
+                  .lockout_recovery = 86400,
+                  .persistent_available = 5 },
+    .have_test_result = TRUE,
+    .have_last_shutdown = TRUE,
+    .last_shutdown_orderly = TRUE,
+    .have_run = TRUE,
+    .have_access = TRUE,
+  };
+}
+
+static void
+assert_facts (const HealthFacts *facts, HealthState state, const char *ids)
+{
+  g_autoptr (GPtrArray) issues = rules_evaluate (facts, NOW, NULL);
+  g_autoptr (GString) got = g_string_new (NULL);
+
+  for (guint i = 0; i < issues->len; i++)
+    g_string_append_printf (got, "%s%s", i == 0 ? "" : " ", ((HealthIssue *)issues->pdata[i])->id);
+  g_assert_cmpstr (got->str, ==, ids);
+  g_assert_cmpstr (health_state_to_string (rules_get_state (facts, issues)), ==,
+                   health_state_to_string (state));
+}
+
+/* One key in one token of the chip. */
+static const struct
+{
+  StoreKey key;
+  guint16 firmware_major; /* of the chip; 0: 7.85 */
+  HealthState state;
+  const char *ids;
+  const char *source;
+} key_rows[] = {
+  { { .name = NULL }, 0, OK, AUTH_UNSET, "no certificate yet" },
+  { { .is_rsa = TRUE }, 0, OK, AUTH_UNSET, "CVE-2017-15361: an RSA key without the fingerprint" },
+  { { .is_rsa = TRUE, .is_roca = TRUE }, 0, FAILED, "key.roca " AUTH_UNSET, "CVE-2017-15361" },
+  { { .is_rsa = TRUE },
+    6,
+    FAILED,
+    "firmware.roca " AUTH_UNSET,
+    "ADV170012: an RSA key that such a chip has made" },
+  { { .is_rsa = TRUE, .is_imported = TRUE },
+    6,
+    DEGRADED,
+    "firmware.roca " AUTH_UNSET,
+    "ADV170012: an RSA key that was made elsewhere" },
+  { { .is_rsa = FALSE }, 6, DEGRADED, "firmware.roca " AUTH_UNSET, "VU#307015: RSA only" },
+  { { CERTIFICATE, NOW - YEAR, NOW + YEAR }, 0, OK, AUTH_UNSET, "valid" },
+  { { CERTIFICATE, NOW - YEAR, NOW + 30 * DAY }, 0, OK, AUTH_UNSET, "aziotctl: 30 days" },
+  { { CERTIFICATE, NOW - YEAR, NOW + 30 * DAY - 1 },
+    0,
+    DEGRADED,
+    "cert.expiring " AUTH_UNSET,
+    "aziotctl: 30 days" },
+  { { CERTIFICATE, NOW - YEAR, NOW }, 0, DEGRADED, "cert.expiring " AUTH_UNSET, "RFC 5280" },
+  { { CERTIFICATE, NOW - YEAR, NOW - 1 }, 0, FAILED, "cert.expired " AUTH_UNSET, "RFC 5280" },
+  { { CERTIFICATE, NOW, NOW + YEAR }, 0, OK, AUTH_UNSET, "valid from now" },
+  { { CERTIFICATE, NOW + 1, NOW + YEAR }, 0, DEGRADED, "time.skew " AUTH_UNSET, "aziotctl" },
+  { { .has_certificate = TRUE }, 0, FAILED, "cert.key_mismatch " AUTH_UNSET, "aziotctl" },
+};
+
+static void
+test_keys (void)
+{
+  const char *const paths[] = { NULL };
+  g_autoptr (GPtrArray) advisories = advisories_load (paths);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (key_rows); i++)
+    {
+      HealthFacts facts = make_facts ();
+      g_autoptr (StoreFacts) store = store_facts_new_empty ();
+      StoreKey *key = store_facts_add_key (store, NULL);
+
+      g_test_message ("%zu: %s; %s", i, key_rows[i].ids, key_rows[i].source);
+      *key = key_rows[i].key;
+      key->name = g_strdup ("token/key");
+      store->n_tokens = 1;
+      facts.store = store;
+      facts.advisories = advisories;
+      if (key_rows[i].firmware_major != 0)
+        facts.fixed.firmware_1 = (guint32)key_rows[i].firmware_major << 16;
+      assert_facts (&facts, key_rows[i].state, key_rows[i].ids);
+    }
+}
+
+/* The chip's place in its machine. */
+static const struct
+{
+  PlatformFacts platform;
+  HealthState state;
+  const char *ids;
+  const char *source;
+} platform_rows[] = {
+  { { .has_sha256 = TRUE }, OK, "", "a board without measured boot" },
+  { { .has_sha256 = FALSE }, DEGRADED, "pcr.bank", "secboot" },
+  { { .has_sha256 = TRUE, .empty_pcrs = 0xff }, OK, "", "fwupd's check where nobody measures" },
+  { { MEASURED, .have_replay = TRUE }, OK, "", "measured, as the log says" },
+  { { MEASURED, .have_replay = TRUE, .empty_pcrs = 0x80 },
+    DEGRADED,
+    "pcr.empty",
+    "CVE-2021-42299" },
+  { { MEASURED, .have_replay = TRUE, .mismatches = 0x01 },
+    DEGRADED,
+    "eventlog.mismatch",
+    "systemd-pcrlock" },
+  { { MEASURED, .log_error = (char *)"no permission" }, OK, "", "a log that only root may read" },
+  { { .has_sha256 = TRUE, .update_mode = (char *)"normal" }, OK, "", "OPERATION_MODE 0" },
+  { { .has_sha256 = TRUE, .update_mode = (char *)"update" },
+    FAILED,
+    "firmware.update_mode",
+    "OPERATION_MODE 1 to 4" },
+  { { .has_sha256 = TRUE, .update_mode = (char *)"recovery" },
+    FAILED,
+    "firmware.update_mode",
+    "OPERATION_MODE 81 to 84" },
+};
+
+static void
+test_platforms (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (platform_rows); i++)
+    {
+      HealthFacts facts = make_facts ();
+      PlatformFacts platform = platform_rows[i].platform;
+
+      g_test_message ("%zu: %s; %s", i, platform_rows[i].ids, platform_rows[i].source);
+      if (platform.update_mode == NULL)
+        platform.update_mode = (char *)"";
+      facts.platform = &platform;
+      assert_facts (&facts, platform_rows[i].state, platform_rows[i].ids);
+    }
+}
+
+static void
+make_missing (HealthFacts *facts)
+{
+  facts->device = HEALTH_DEVICE_MISSING;
+}
+
+static void
+make_busy (HealthFacts *facts)
+{
+  facts->device = HEALTH_DEVICE_BUSY;
+}
+
+static void
+make_testing (HealthFacts *facts)
+{
+  facts->test_result = TPM2_RC_TESTING;
+  facts->testing_since = NOW - 10;
+}
+
+static void
+make_test_begin (HealthFacts *facts)
+{
+  make_testing (facts);
+  facts->testing_since++;
+}
+
+static void
+make_tries_few (HealthFacts *facts)
+{
+  facts->variable.max_auth_fail = 7;
+}
+
+static void
+make_tries_enough (HealthFacts *facts)
+{
+  facts->variable.max_auth_fail = 8;
+}
+
+static void
+make_tries_wanted (HealthFacts *facts)
+{
+  make_tries_few (facts);
+  facts->policy.max = 7;
+}
+
+static void
+make_tries_other (HealthFacts *facts)
+{
+  facts->policy.max = 31;
+}
+
+static void
+make_interval_other (HealthFacts *facts)
+{
+  facts->policy.interval_s = 600;
+}
+
+static void
+make_recovery_other (HealthFacts *facts)
+{
+  facts->policy.recovery_s = 600;
+}
+
+static void
+make_recovery_same (HealthFacts *facts)
+{
+  facts->policy = (LockoutPolicy){ 32, 7200, 86400 };
+}
+
+static void
+make_refused (HealthFacts *facts)
+{
+  facts->lockout = (LockoutRecord){ 0x921, NOW - 999, 1000 };
+}
+
+static void
+make_refused_long_ago (HealthFacts *facts)
+{
+  facts->lockout = (LockoutRecord){ 0x921, NOW - 1000, 1000 };
+}
+
+static void
+make_cut (HealthFacts *facts)
+{
+  facts->last_shutdown_orderly = FALSE;
+}
+
+static void
+make_cuts (HealthFacts *facts)
+{
+  facts->power = (PowerRecord){ .n_unclean = 3, .times = { NOW, NOW, NOW }, .n_times = 3 };
+}
+
+static void
+make_other_chip (HealthFacts *facts)
+{
+  facts->went_back = TRUE;
+}
+
+static void
+make_store_open (HealthFacts *facts)
+{
+  facts->access = STORE_ACCESS_DIRECTORY_OPEN;
+}
+
+static void
+make_store_closed (HealthFacts *facts)
+{
+  facts->access = STORE_ACCESS_OK;
+}
+
+static void
+make_nothing (HealthFacts *facts)
+{
+}
+
+static const struct
+{
+  void (*change) (HealthFacts *facts);
+  HealthState state;
+  const char *ids;
+  const char *source;
+} other_rows[] = {
+  { make_nothing, OK, "", "nothing is wrong" },
+  { make_missing, FAILED, "device.missing", "ENOENT" },
+  { make_busy, FAILED, "device.busy", "EBUSY; amazon-greengrass-hsi-optiga-tpm 2" },
+  { make_testing, DEGRADED, "tpm.selftest_pending", "Part 3, 10.4" },
+  { make_test_begin, OK, "", "Part 3, 10.4" },
+  { make_tries_few, DEGRADED, "lockout.policy_drift", "systemd 20668" },
+  { make_tries_enough, OK, "", "systemd 20668" },
+  { make_tries_wanted, OK, "", "configured so" },
+  { make_tries_other, DEGRADED, "lockout.policy_drift", "configured otherwise" },
+  { make_interval_other, DEGRADED, "lockout.policy_drift", "configured otherwise" },
+  { make_recovery_other, DEGRADED, "lockout.policy_drift", "configured otherwise" },
+  { make_recovery_same, OK, "", "configured so" },
+  { make_refused, DEGRADED, "lockout.auth_locked", "secboot 415" },
+  { make_refused_long_ago, OK, "", "secboot 415" },
+  { make_cut, OK, "power.unclean", "tpm2-tools 3371" },
+  { make_cuts, DEGRADED, "power.unclean", "tpm2-tools 3371" },
+  { make_other_chip, FAILED, "identity.changed", "systemd-tpm2-setup" },
+  { make_store_open, DEGRADED, "store.permissions", "application note: chmod 777" },
+  { make_store_closed, OK, "", "as ggtpmd makes it" },
+};
+
+static void
+test_others (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (other_rows); i++)
+    {
+      HealthFacts facts = make_facts ();
+
+      g_test_message ("%zu: %s; %s", i, other_rows[i].ids, other_rows[i].source);
+      other_rows[i].change (&facts);
+      assert_facts (&facts, other_rows[i].state, other_rows[i].ids);
+    }
+}
+
+/* Through the monitor: only what says something of the key counts, and the next success ends it. */
+static void
+test_key_unusable (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("gg-XXXXXX", NULL);
+  Config config = { .state_dir = dir };
+  g_autoptr (Monitor) monitor = monitor_new (&config, NULL, NULL);
+  g_autoptr (GError) wrong_pin = g_error_new (GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED, "wrong PIN");
+  g_autoptr (GError) stale = g_error_new (GGTPM_ERROR, GGTPM_ERROR_STORE, "another storage key");
+  StoreFacts *store = store_facts_new_empty ();
+  GPtrArray *issues;
+
+  store->n_tokens = 1;
+  store_facts_add_key (store, g_strdup ("token/key"));
+  monitor_set_store (monitor, store);
+  monitor_note_key_use (monitor, "token/key", wrong_pin);
+  monitor_note_key_use (monitor, "token/key", NULL);
+  g_assert_cmpuint (monitor_get_issues (monitor)->len, ==, 0);
+  monitor_note_key_use (monitor, "token/key", stale);
+  issues = monitor_get_issues (monitor);
+  g_assert_cmpuint (issues->len, ==, 1);
+  g_assert_cmpstr (((HealthIssue *)issues->pdata[0])->id, ==, "key.unusable");
+  g_assert_nonnull (strstr (((HealthIssue *)issues->pdata[0])->text, "another storage key"));
+  monitor_note_key_use (monitor, "token/key", NULL);
+  g_assert_cmpuint (monitor_get_issues (monitor)->len, ==, 0);
+
+  monitor_note_key_use (monitor, "token/key", stale);
+  store = store_facts_new_empty ();
+  monitor_set_store (monitor, store); /* it was deleted */
+  g_assert_cmpuint (monitor_get_issues (monitor)->len, ==, 0);
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+}
+
+static RuleVerdict
+get_verdict (const HealthFacts *facts, const char *id)
+{
+  g_autoptr (GPtrArray) rules = rules_judge (facts, NOW);
+
+  for (guint i = 0; i < rules->len; i++)
+    {
+      const HealthRule *rule = rules->pdata[i];
+
+      g_assert_cmpstr (rule->source, !=, "");
+      g_assert_cmpstr (rule->remedy, !=, "");
+      /* whatever is not ok says why */
+      g_assert_true ((rule->verdict == RULE_OK) == (*rule->text == '\0'));
+      if (g_str_equal (rule->id, id))
+        return rule->verdict;
+    }
+  g_assert_not_reached ();
+}
+
+/* What does not apply says so, and is neither good nor unknown. */
+static void
+test_not_applicable (void)
+{
+  static const char *const store_rules[] = { "key.unusable",      "key.roca",  "cert.expired",
+                                             "cert.expiring",     "time.skew", "cert.key_mismatch",
+                                             "lockout.auth_unset" };
+  const char *const paths[] = { NULL };
+  g_autoptr (GPtrArray) advisories = advisories_load (paths);
+  g_autoptr (StoreFacts) store = store_facts_new_empty ();
+  PlatformFacts platform = { .has_sha256 = TRUE, .update_mode = (char *)"" };
+  HealthFacts facts = make_facts ();
+
+  facts.advisories = advisories;
+  for (gsize i = 0; i < G_N_ELEMENTS (store_rules); i++)
+    g_assert_cmpint (get_verdict (&facts, store_rules[i]), ==, RULE_UNKNOWN);
+  g_assert_cmpint (get_verdict (&facts, "pcr.empty"), ==, RULE_UNKNOWN);
+  g_assert_cmpint (get_verdict (&facts, "store.permissions"), ==, RULE_NOT_APPLICABLE);
+  facts.store = store;
+  facts.platform = &platform;
+  for (gsize i = 0; i < G_N_ELEMENTS (store_rules); i++)
+    g_assert_cmpint (get_verdict (&facts, store_rules[i]), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "pcr.empty"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "eventlog.mismatch"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "firmware.update_mode"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "pcr.bank"), ==, RULE_OK);
+  g_assert_cmpint (get_verdict (&facts, "firmware.cve.2019-16863"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "firmware.cve.2024-45678"), ==, RULE_UNKNOWN);
+  g_assert_cmpint (get_verdict (&facts, "firmware.roca"), ==, RULE_OK);
+
+  g_assert_cmpint (get_verdict (&facts, "device.busy"), ==, RULE_OK);
+  facts.is_alongside = TRUE;
+  g_assert_cmpint (get_verdict (&facts, "device.busy"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "device.missing"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "device.io"), ==, RULE_OK);
+  facts.device = HEALTH_DEVICE_MISSING;
+  g_assert_cmpint (get_verdict (&facts, "device.missing"), ==, RULE_ISSUE);
+
+  facts.variable.max_auth_fail = 3;
+  g_assert_cmpint (get_verdict (&facts, "lockout.policy_drift"), ==, RULE_ISSUE);
+  g_strlcpy (facts.fixed.manufacturer, "IBM", sizeof (facts.fixed.manufacturer));
+  g_assert_cmpint (get_verdict (&facts, "lockout.policy_drift"), ==, RULE_NOT_APPLICABLE);
+  g_assert_cmpint (get_verdict (&facts, "firmware.roca"), ==, RULE_NOT_APPLICABLE);
+}
+
+/* ---- rows of the wire ---- */
 
 typedef struct
 {
@@ -207,5 +618,10 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   test_swtpm_require ();
   g_test_add_func ("/health-table/rows", test_table);
+  g_test_add_func ("/health-table/keys", test_keys);
+  g_test_add_func ("/health-table/key-unusable", test_key_unusable);
+  g_test_add_func ("/health-table/platforms", test_platforms);
+  g_test_add_func ("/health-table/others", test_others);
+  g_test_add_func ("/health-table/not-applicable", test_not_applicable);
   return g_test_run ();
 }

@@ -350,7 +350,7 @@ test_check (Fixture *fixture, gconstpointer data)
   error = check (fixture);
   g_assert_no_error (error);
   g_assert_cmpuint (count (fixture, 0), ==, 7);
-  g_assert_cmpuint (fixture->n_changed, ==, 1); /* nothing has */
+  g_assert_cmpuint (fixture->n_changed, ==, 2); /* the time of the check, at least */
 
   /* all that ask while one is under way share it */
   for (gsize i = 0; i < G_N_ELEMENTS (answers); i++)
@@ -396,7 +396,7 @@ test_poll (Fixture *fixture, gconstpointer data)
   /* the first reading has the fixed properties and the run too; a poll is two commands */
   g_assert_cmpuint (count (fixture, 0), <=, 8);
   g_assert_cmpuint (count (fixture, TPM2_CC_ReadClock), ==, 1);
-  g_assert_cmpuint (fixture->n_changed, ==, 1);
+  g_assert_cmpuint (fixture->n_changed, >=, 2);
   assert_issues (fixture, HEALTH_STATE_OK, "");
 }
 

@@ -113,7 +113,7 @@ test_identities (Fixture *fixture, gconstpointer data)
       g_assert_cmpstr (model, ==, chips[i].model);
       g_assert_cmpstr (firmware, ==, chips[i].firmware);
       g_assert_cmpuint (fixed.revision, ==, chips[i].revision);
-      g_assert_cmpuint (variable.max_auth_fail, ==, 3);
+      g_assert_cmpuint (variable.max_auth_fail, ==, 32);
     }
 }
 

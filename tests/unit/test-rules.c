@@ -180,11 +180,13 @@ test_lockout (void)
     { 15, 32, "" },
     { 16, 32, "lockout.near:degraded" },
     { 31, 32, "lockout.near:degraded" },
-    { 1, 3, "" },
-    { 2, 3, "lockout.near:degraded" },
-    { 1, 2, "lockout.near:degraded" },
-    { 0, 1, "" },
-    { 0, 0, "" },
+    { 4, 9, "" },
+    { 5, 9, "lockout.near:degraded" },
+    { 1, 3, "lockout.policy_drift:degraded" },
+    { 2, 3, "lockout.near:degraded lockout.policy_drift:degraded" },
+    { 1, 2, "lockout.near:degraded lockout.policy_drift:degraded" },
+    { 0, 1, "lockout.policy_drift:degraded" },
+    { 0, 0, "lockout.policy_drift:degraded" },
   };
   HealthFacts facts = healthy ();
 

@@ -1,0 +1,205 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "rules-private.h"
+
+/* A self-test that takes longer than this is worth telling: chips need one or two seconds. */
+#define TESTING_PATIENCE_S 10
+/* A key store needs one for its primary, a repair of it one more. */
+#define PERSISTENT_RESERVE 2
+
+/* ---- the device node; the broker has looked at it and has said why ---- */
+
+static RuleVerdict
+judge_device (const HealthFacts *facts, HealthDevice fault, char **out_text)
+{
+  const char *reason = facts->device_reason;
+
+  if (facts->device == fault)
+    return rules_say (RULE_ISSUE, out_text, "%s",
+                      reason != NULL && *reason != '\0' ? reason : "the TPM cannot be used");
+  if (facts->device == HEALTH_DEVICE_UNKNOWN)
+    return rules_say (RULE_UNKNOWN, out_text, "the TPM has not been opened yet");
+  if (facts->is_alongside && fault != HEALTH_DEVICE_IO)
+    return rules_say (RULE_NOT_APPLICABLE, out_text,
+                      "the device is another resource manager's (mode alongside)");
+  return RULE_OK;
+}
+
+RuleVerdict
+rules_judge_device_missing (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  return judge_device (facts, HEALTH_DEVICE_MISSING, out_text);
+}
+
+RuleVerdict
+rules_judge_device_busy (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  return judge_device (facts, HEALTH_DEVICE_BUSY, out_text);
+}
+
+RuleVerdict
+rules_judge_device_io (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  return judge_device (facts, HEALTH_DEVICE_IO, out_text);
+}
+
+void
+rules_add_device_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  if (facts->device_reason != NULL)
+    g_variant_dict_insert (evidence, "reason", "s", facts->device_reason);
+}
+
+/* ---- what it is ---- */
+
+RuleVerdict
+rules_judge_not20 (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (!facts->have_fixed)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (g_str_equal (facts->fixed.family, "2.0"))
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text, "this is not a TPM 2.0: it calls itself '%s'",
+                    facts->fixed.family);
+}
+
+void
+rules_add_family_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  g_variant_dict_insert (evidence, "family", "s", facts->fixed.family);
+}
+
+/* Whether it is the chip that it was. */
+RuleVerdict
+rules_judge_identity (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (!facts->have_run)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (!facts->went_back)
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text,
+                    "the TPM counts fewer resets than before: it was cleared, or it is another "
+                    "one; keys that were made before are lost");
+}
+
+void
+rules_add_run_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  rules_add_uint (evidence, "reset-count", facts->power.reset_count);
+}
+
+RuleVerdict
+rules_judge_update_mode (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (facts->platform == NULL)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (*facts->platform->update_mode == '\0')
+    return rules_say (RULE_NOT_APPLICABLE, out_text, "this TPM has no such mode");
+  if (g_str_equal (facts->platform->update_mode, "normal"))
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text,
+                    "an update of the TPM's firmware was begun and not finished (mode %s)",
+                    facts->platform->update_mode);
+}
+
+void
+rules_add_update_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  g_variant_dict_insert (evidence, "update-mode", "s", facts->platform->update_mode);
+}
+
+/* ---- its self-test ---- */
+
+RuleVerdict
+rules_judge_failure_mode (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (!facts->have_test_result)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (facts->test_result != TPM2_RC_FAILURE)
+    return RULE_OK;
+  return rules_say (
+      RULE_ISSUE, out_text,
+      "the TPM is in failure mode: it has found a fault in itself and does nothing more");
+}
+
+RuleVerdict
+rules_judge_selftest_pending (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (!facts->have_test_result)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (facts->test_result != TPM2_RC_TESTING || facts->testing_since == 0 ||
+      now - facts->testing_since < TESTING_PATIENCE_S)
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text, "the TPM does not come to an end with its self-test");
+}
+
+void
+rules_add_test_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  rules_add_uint (evidence, "test-result", facts->test_result);
+  if (facts->testing_since != 0)
+    g_variant_dict_insert (evidence, "testing-since", "t", (guint64)facts->testing_since);
+}
+
+/* ---- its hierarchies ---- */
+
+static gboolean
+is_enabled (const HealthFacts *facts, TPMA_STARTUP_CLEAR bit)
+{
+  return (facts->variable.startup_clear & bit) != 0;
+}
+
+RuleVerdict
+rules_judge_storage_disabled (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (!facts->have_variable)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (is_enabled (facts, TPMA_STARTUP_CLEAR_SHENABLE))
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text,
+                    "the storage hierarchy is disabled: no key can be made or used");
+}
+
+RuleVerdict
+rules_judge_endorsement_disabled (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  if (!facts->have_variable)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (is_enabled (facts, TPMA_STARTUP_CLEAR_EHENABLE))
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text,
+                    "the endorsement hierarchy is disabled: the TPM cannot prove what it is");
+}
+
+void
+rules_add_startup_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  rules_add_uint (evidence, "startup-clear", facts->variable.startup_clear);
+}
+
+/* ---- its room ---- */
+
+RuleVerdict
+rules_judge_room (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  const VariableProperties *variable = &facts->variable;
+
+  if (!facts->have_variable)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (variable->persistent_available == PROPERTY_UNKNOWN)
+    return rules_say (RULE_UNKNOWN, out_text, "the TPM does not say how much room it has");
+  if (variable->persistent_available >= PERSISTENT_RESERVE)
+    return RULE_OK;
+  return rules_say (RULE_ISSUE, out_text,
+                    "the TPM has room for %u more persistent objects, it holds %u",
+                    variable->persistent_available, variable->persistent);
+}
+
+void
+rules_add_room_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  rules_add_uint (evidence, "persistent", facts->variable.persistent);
+  rules_add_uint (evidence, "persistent-available", facts->variable.persistent_available);
+  rules_add_uint (evidence, "nv-indices", facts->variable.nv_indices);
+}
