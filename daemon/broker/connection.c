@@ -14,6 +14,8 @@
 
 #define EVENTS     (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define MAX_IN_ROW 16
+#define INBOX_SIZE                                                                                 \
+  256 /* signing, hashing and the like with a session come whole, in one call and without an allocation */
 
 typedef enum
 {
@@ -36,10 +38,11 @@ struct _Connection
   gpointer data;
   gpointer user_data;
 
-  guint8 header[FRAME_HEADER_SIZE];
-  guint8 *frame; /* NULL: the header is not complete */
-  gsize size;    /* of the frame */
-  gsize have;
+  guint8 inbox[INBOX_SIZE]; /* the frame, or its beginning; what was sent behind it waits here */
+  gsize n_inbox;
+  guint8 *frame; /* a longer one; NULL: it fits, or the header is not complete */
+  gsize n_frame;
+  gsize size;       /* of the frame */
   GByteArray *rest; /* of the answer */
   gsize n_sent;     /* of that */
   gboolean has_public_id;
@@ -50,10 +53,15 @@ struct _Connection
 static void
 drop_frame (Connection *connection)
 {
+  gsize n = MIN (connection->size, connection->n_inbox);
+
   if (connection->frame != NULL)
     explicit_bzero (connection->frame, connection->size);
   g_clear_pointer (&connection->frame, g_free);
-  connection->have = 0;
+  memmove (connection->inbox, connection->inbox + n, connection->n_inbox - n);
+  connection->n_inbox -= n;
+  explicit_bzero (connection->inbox + connection->n_inbox, n);
+  connection->size = 0;
 }
 
 /* So do answers: what was unsealed. */
@@ -77,17 +85,16 @@ close_connection (Connection *connection)
   connection->funcs->closed (connection, connection->data);
 }
 
-/* Reads into @buffer until it is full; FALSE: not yet, or closed. */
+/* Reads into @buffer until it has @wanted bytes, and not more than @room; FALSE: not yet, or closed. */
 static gboolean
-fill (Connection *connection, guint8 *buffer, gsize size)
+fill (Connection *connection, guint8 *buffer, gsize *have, gsize wanted, gsize room)
 {
-  while (connection->have < size)
+  while (*have < wanted)
     {
-      ssize_t n =
-          recv (connection->fd, buffer + connection->have, size - connection->have, MSG_DONTWAIT);
+      ssize_t n = recv (connection->fd, buffer + *have, room - *have, MSG_DONTWAIT);
 
       if (n > 0)
-        connection->have += (gsize)n;
+        *have += (gsize)n;
       else if (n < 0 && errno == EINTR)
         continue;
       else if (n < 0 && errno == EAGAIN)
@@ -104,23 +111,39 @@ fill (Connection *connection, guint8 *buffer, gsize size)
   return TRUE;
 }
 
-static void
-read_one (Connection *connection)
+static gboolean
+fill_inbox (Connection *connection, gsize wanted)
+{
+  return fill (connection, connection->inbox, &connection->n_inbox, wanted, INBOX_SIZE);
+}
+
+/* One that does not fit. */
+static gboolean
+fill_frame (Connection *connection)
 {
   if (connection->frame == NULL)
     {
-      if (!fill (connection, connection->header, FRAME_HEADER_SIZE))
-        return;
-      connection->size = get_be32 (connection->header + 2);
-      if (connection->size < FRAME_HEADER_SIZE || connection->size > FRAME_MAX_SIZE)
-        {
-          close_connection (connection);
-          return;
-        }
       connection->frame = g_malloc (connection->size);
-      memcpy (connection->frame, connection->header, FRAME_HEADER_SIZE);
+      memcpy (connection->frame, connection->inbox, connection->n_inbox);
+      connection->n_frame = connection->n_inbox;
     }
-  if (!fill (connection, connection->frame, connection->size))
+  return fill (connection, connection->frame, &connection->n_frame, connection->size,
+               connection->size);
+}
+
+static void
+read_one (Connection *connection)
+{
+  if (!fill_inbox (connection, FRAME_HEADER_SIZE))
+    return;
+  connection->size = get_be32 (connection->inbox + 2);
+  if (connection->size < FRAME_HEADER_SIZE || connection->size > FRAME_MAX_SIZE)
+    {
+      close_connection (connection);
+      return;
+    }
+  if (connection->size <= INBOX_SIZE ? !fill_inbox (connection, connection->size)
+                                     : !fill_frame (connection))
     return;
   connection->state = STATE_WAITING;
   connection->funcs->received (connection, connection->data);
@@ -144,9 +167,9 @@ read_frames (Connection *connection)
   while (connection->state == STATE_READING && connection->readable && n++ < MAX_IN_ROW)
     read_one (connection);
   connection->pumping = FALSE;
-  /* The others' turn; the event comes again. */
+  /* The others' turn. The event comes again: that it can be written to, since the inbox may have all there is. */
   if (connection->state == STATE_READING && connection->readable)
-    watch_events (connection, FALSE);
+    watch_events (connection, TRUE);
 }
 
 /* Returns how much could be sent; closes on error. */
@@ -203,7 +226,11 @@ on_ready (LoopWatch *watch, guint32 events)
   if ((events & (EPOLLHUP | EPOLLERR)) != 0 && connection->state != STATE_READING)
     close_connection (connection);
   else if (connection->state == STATE_READING && connection->readable)
-    read_frames (connection);
+    {
+      if ((events & EPOLLOUT) != 0)
+        watch_events (connection, FALSE);
+      read_frames (connection);
+    }
   else if (connection->state == STATE_WRITING && (events & EPOLLOUT) != 0)
     write_rest (connection);
 }
@@ -241,6 +268,7 @@ connection_free (Connection *connection)
     }
   drop_frame (connection);
   drop_rest (connection);
+  explicit_bzero (connection->inbox, sizeof connection->inbox);
   g_free (connection);
 }
 
@@ -261,7 +289,7 @@ guint8 *
 connection_get_frame (Connection *connection, gsize *out_size)
 {
   *out_size = connection->size;
-  return connection->frame;
+  return connection->frame != NULL ? connection->frame : connection->inbox;
 }
 
 void

@@ -12,8 +12,8 @@
 G_BEGIN_DECLS
 
 /*
- * Connection: one stream socket and the command on it. Reads one frame and, until that is answered, not the next.
- * Never blocks. Broker thread.
+ * Connection: one stream socket and the command on it. Takes one frame and, until that is answered, not the next, of
+ * which a few bytes may have been read. Never blocks. Broker thread.
  */
 typedef struct _Connection Connection;
 
