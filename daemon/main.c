@@ -39,6 +39,7 @@ typedef struct
   Config *config;
   GDBusConnection *connection;
   Broker *broker;
+  SocketFrontend *sockets;
   Worker *chip;
   Worker *lane;
   Tokens *tokens;
@@ -60,6 +61,7 @@ daemon_clear (Daemon *daemon)
   g_clear_pointer (&daemon->lane, worker_free);
   g_clear_pointer (&daemon->tokens, tokens_free);
   g_clear_pointer (&daemon->chip, worker_free);
+  g_clear_pointer (&daemon->sockets, socket_frontend_free);
   g_clear_pointer (&daemon->broker, broker_free);
   g_clear_object (&daemon->connection);
   g_clear_pointer (&daemon->config, config_free);
@@ -193,7 +195,8 @@ start (Daemon *daemon, GError **error)
       !make_directory (config->runtime_dir, 0755, error))
     return FALSE;
   daemon->broker = broker_new (config, on_broker_state, daemon);
-  if (!socket_frontend_listen (daemon->broker, config, GGTPM_TSS_GROUP, error))
+  daemon->sockets = socket_frontend_new (daemon->broker, config, GGTPM_TSS_GROUP, error);
+  if (daemon->sockets == NULL)
     return FALSE;
   daemon->chip = worker_new (connect_broker, daemon->broker, CHIP_THREADS, CHIP_QUEUE_MAX);
   daemon->lane = worker_new (connect_broker, daemon->broker, 1, TOKEN_QUEUE_MAX);

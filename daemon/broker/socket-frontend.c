@@ -17,6 +17,20 @@
 
 #define BACKLOG 128
 
+typedef struct
+{
+  char *path;
+  gboolean made; /* by us: */
+  dev_t dev;
+  ino_t ino;
+} SocketFile;
+
+struct _SocketFrontend
+{
+  SocketFile internal;
+  SocketFile public;
+};
+
 static gboolean
 fail (GError **error, const char *what, const char *path)
 {
@@ -78,24 +92,63 @@ make_socket (const char *path, mode_t mode, const char *group, GError **error)
   return fd;
 }
 
-gboolean
-socket_frontend_listen (Broker *broker, const Config *config, const char *group, GError **error)
+/* Makes a socket, notes its file, and hands it to the broker. */
+static gboolean
+listen_at (Broker *broker,
+           BrokerListener listener,
+           mode_t mode,
+           const char *group,
+           SocketFile *file,
+           GError **error)
 {
-  g_autofree char *public_path = g_build_filename (config->runtime_dir, GGTPM_SOCKET_NAME, NULL);
-  g_autofree char *internal_path =
-      g_build_filename (config->runtime_dir, GGTPM_INTERNAL_SOCKET_NAME, NULL);
-  int fd = make_socket (internal_path, 0600, NULL, error);
+  struct stat status;
+  int fd = make_socket (file->path, mode, group, error);
 
   if (fd < 0)
     return FALSE;
-  broker_listen (broker, fd, BROKER_LISTENER_INTERNAL);
-  if (config->mode == CONFIG_MODE_ALONGSIDE)
-    return TRUE;
-  fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
-  if (fd < 0)
-    fd = make_socket (public_path, 0660, group, error);
-  if (fd < 0)
-    return FALSE;
-  broker_listen (broker, fd, BROKER_LISTENER_PUBLIC);
+  file->made = stat (file->path, &status) == 0;
+  file->dev = status.st_dev;
+  file->ino = status.st_ino;
+  broker_listen (broker, fd, listener);
   return TRUE;
+}
+
+static void
+remove_file (SocketFile *file)
+{
+  struct stat status;
+
+  if (file->made && stat (file->path, &status) == 0 && status.st_dev == file->dev &&
+      status.st_ino == file->ino && unlink (file->path) != 0)
+    g_message ("cannot remove %s: %s", file->path, g_strerror (errno));
+  g_free (file->path);
+}
+
+SocketFrontend *
+socket_frontend_new (Broker *broker, const Config *config, const char *group, GError **error)
+{
+  g_autoptr (SocketFrontend) frontend = g_new0 (SocketFrontend, 1);
+  int fd;
+
+  frontend->internal.path =
+      g_build_filename (config->runtime_dir, GGTPM_INTERNAL_SOCKET_NAME, NULL);
+  frontend->public.path = g_build_filename (config->runtime_dir, GGTPM_SOCKET_NAME, NULL);
+  if (!listen_at (broker, BROKER_LISTENER_INTERNAL, 0600, NULL, &frontend->internal, error))
+    return NULL;
+  if (config->mode == CONFIG_MODE_ALONGSIDE)
+    return g_steal_pointer (&frontend);
+  fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
+  if (fd >= 0)
+    broker_listen (broker, fd, BROKER_LISTENER_PUBLIC);
+  else if (!listen_at (broker, BROKER_LISTENER_PUBLIC, 0660, group, &frontend->public, error))
+    return NULL;
+  return g_steal_pointer (&frontend);
+}
+
+void
+socket_frontend_free (SocketFrontend *frontend)
+{
+  remove_file (&frontend->public);
+  remove_file (&frontend->internal);
+  g_free (frontend);
 }

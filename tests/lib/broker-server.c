@@ -108,6 +108,7 @@ main (int argc, char **argv)
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GDBusConnection) bus = NULL;
   g_autoptr (Broker) broker = NULL;
+  g_autoptr (SocketFrontend) sockets = NULL;
   g_autoptr (TabrmdFrontend) frontend = NULL;
   g_autoptr (Logind) logind = NULL;
 
@@ -120,7 +121,8 @@ main (int argc, char **argv)
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
   broker = broker_new (config, hold ? on_state : on_state_release, &broker);
-  if (!socket_frontend_listen (broker, config, "tss", &error))
+  sockets = socket_frontend_new (broker, config, "tss", &error);
+  if (sockets == NULL)
     {
       fprintf (stderr, "%s\n", error->message);
       return 1;

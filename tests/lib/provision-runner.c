@@ -28,6 +28,7 @@ typedef struct
   GMainLoop *loop;
   Config *config;
   Broker *broker;
+  SocketFrontend *sockets;
   Worker *lane;
   Tokens *tokens;
   Plan *plan;
@@ -274,7 +275,8 @@ start (Runner *runner, const char *config_path, GError **error)
     return FALSE;
   runner->broker = broker_new (runner->config, on_broker_state, runner);
   runner->lane = worker_new (connect_broker, runner->broker, 1, 1);
-  return socket_frontend_listen (runner->broker, runner->config, "tss", error);
+  runner->sockets = socket_frontend_new (runner->broker, runner->config, "tss", error);
+  return runner->sockets != NULL;
 }
 
 int
@@ -293,6 +295,7 @@ main (int argc, char **argv)
   g_main_loop_run (runner.loop);
   worker_free (runner.lane);
   tokens_free (runner.tokens);
+  g_clear_pointer (&runner.sockets, socket_frontend_free);
   broker_free (runner.broker);
   config_free (runner.config);
   plan_free (runner.plan);

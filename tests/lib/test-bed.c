@@ -86,7 +86,7 @@ test_bed_new (void)
   set_text (&bed->config->tcti_module, g_strdup (get_path ("GGTPM_TCTI_MODULE")));
 
   bed->broker = broker_new (bed->config, on_state, bed);
-  g_assert_true (socket_frontend_listen (bed->broker, bed->config, "tss", &error));
+  bed->sockets = socket_frontend_new (bed->broker, bed->config, "tss", &error);
   g_assert_no_error (error);
   broker_release (bed->broker);
   test_bed_wait (bed, TRUE);
@@ -98,6 +98,7 @@ void
 test_bed_free (TestBed *bed)
 {
   tpm_free (bed->tpm);
+  socket_frontend_free (bed->sockets);
   broker_free (bed->broker);
   config_free (bed->config);
   test_swtpm_free (bed->swtpm);

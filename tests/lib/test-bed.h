@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "broker/socket-frontend.h"
 #include "common/config.h"
 #include "test-swtpm.h"
 #include "tpm/tpm.h"
@@ -20,6 +21,7 @@ typedef struct
   TestSwtpm *swtpm;
   Config *config;
   Broker *broker;
+  SocketFrontend *sockets;
   Tpm *tpm;
   BrokerState state;
 } TestBed;

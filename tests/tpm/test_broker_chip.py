@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -246,6 +247,51 @@ class Comes(ChipCase):
                     self.assertEqual(len(client.do(get_random(16))), 18)
             self.assertEqual(len(broker.states), 1, broker.states)
         self.each_link(body)
+
+
+class Stop(ChipCase):
+    def test_sockets_are_removed(self):
+        """Those that were made here; not one that another process has put in the place."""
+        with tempfile.TemporaryDirectory(dir="/tmp") as run:
+            broker = tpm_client.Broker(self.tpm, "--runtime-dir", run)
+            broker.wait_state(tpm_client.Broker.READY)
+            self.assertEqual(sorted(os.listdir(run)), ["internal.sock", "tpm.sock"])
+            with socket.socket(socket.AF_UNIX) as other:
+                other.bind(os.path.join(run, "new"))
+                os.rename(os.path.join(run, "new"), os.path.join(run, "internal.sock"))
+                self.assertEqual(broker.stop(), 0)
+            self.assertEqual(os.listdir(run), ["internal.sock"])
+
+
+class Frames(ChipCase):
+    """What comes in one piece, and what comes in many."""
+
+    def setUp(self):
+        super().setUp()
+        broker = self.stack.enter_context(tpm_client.Broker(self.tpm))
+        self.client = self.stack.enter_context(broker.connect())
+
+    def test_many_at_once(self):
+        get_id = frame(tpm_client.CONTROL_GET_ID, b"", tpm_client.CONTROL_TAG)
+        small, large = get_random(16), frame(tpm_client.CC_GET_RANDOM, bytes(500))
+        # more than are taken in a row, in one piece that is read at once
+        self.client.send(25 * get_id)
+        for _ in range(25):
+            self.assertEqual(len(self.client.receive()[1]), 16)
+        for _ in range(3):
+            self.client.send(20 * get_id + small + large + 40 * get_id + 30 * small + large + small)
+            sizes = [len(self.client.receive()[1]) for _ in range(94)]
+            self.assertEqual(sizes, 20 * [16] + [18, 0] + 40 * [16] + 30 * [18] + [0, 18])
+
+    def test_around_the_inbox(self):
+        """A frame as long as what is read at once, and a little shorter and longer, cut anywhere."""
+        for size in (254, 255, 256, 257, 258):
+            data = 2 * frame(tpm_client.CC_GET_RANDOM, bytes(size - 10))
+            for cut in (1, 9, 10, 11, 100, size - 1, size, size + 1, size + 9, 2 * size - 1):
+                self.client.send(data[:cut])
+                self.client.send(data[cut:])
+                self.assertEqual([self.client.receive()[0] for _ in range(2)], [0x95, 0x95], (size, cut))
+            self.assertEqual(len(self.client.do(get_random(16))), 18)
 
 
 if __name__ == "__main__":
