@@ -266,7 +266,7 @@ class Provisioning(cli.Case):
         self.assertIn("Would be removed:\n  the token 'greengrass'\n", text)
         self.assertIn("the key pair 'greenkey'", text)
         planned = self.json('token', 'remove', 'greengrass', '--plan')
-        self.assertEqual((planned['token'], planned['removed']), ('greengrass', False))
+        self.assertEqual((planned['token'], planned['removed'], planned['configurations']), ('greengrass', False, []))
         # nobody to ask
         self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'token', 'remove', 'greengrass', '--no-ask-password'))
         for answer, code in (('greengras\n', 1), ('\x04', 1), ('greengrass\n', 0)):
@@ -278,9 +278,22 @@ class Provisioning(cli.Case):
             self.assertEqual(terminal.wait(), code, terminal.output)
         self.assertEqual(self.json('token', 'list'), {'tokens': []})
         self.assertEqual(os.listdir(self.daemon.state_dir + '/pins'), [])
+        # what was written for it goes with it, what was changed by hand stays
         self.ok('provision')
-        removed = self.json('token', 'remove', 'greengrass', '--yes')
-        self.assertEqual(removed, planned | {'removed': True})
+        ours, edited = self.path('v1.json'), self.path('v2.yaml')
+        self.ok('config', 'write', 'v1', '--path', ours)
+        self.ok('config', 'write', 'v2', '--path', edited)
+        with open(edited, 'a', encoding='utf-8') as file:
+            file.write('# by hand\n')
+        self.assertIn(f'  the configuration {ours}\n', self.ok('token', 'remove', 'greengrass', '--plan'))
+        removed = self.run_ctl('--json', 'token', 'remove', 'greengrass', '--yes')
+        self.assertEqual(removed.returncode, 0, removed.stderr)
+        value = json.loads(removed.stdout)
+        value.pop('version')
+        self.assertEqual(value, planned | {'removed': True, 'configurations': [ours]})
+        self.assertIn('left alone: ', removed.stderr)
+        self.assertFalse(os.path.exists(ours))
+        self.assertTrue(os.path.exists(edited))
         self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
 
     def test_ownership(self):
