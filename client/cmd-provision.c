@@ -4,10 +4,12 @@
 #include "cmd.h"
 
 #include "client/files.h"
+#include "client/key-call.h"
 #include "client/objects.h"
 #include "client/output.h"
 #include "client/pin.h"
 #include "client/progress.h"
+#include "client/provision-files.h"
 #include "common/sealed-file.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
@@ -21,6 +23,7 @@
 typedef struct
 {
   gboolean wait;
+  gboolean quiet;   /* it only looks: no progress to show */
   GBytes *config;   /* --config; NULL: none */
   char *job;        /* out */
   GVariant *result; /* out: the job's, a{sv} */
@@ -54,6 +57,7 @@ add_config (GVariant *arguments, GBytes *config, GUnixFDList *descriptors, GErro
   return g_variant_ref_sink (g_variant_dict_end (dict));
 }
 
+/* PinCall */
 static gboolean
 call_provision (Client *client,
                 GVariant *arguments,
@@ -75,9 +79,10 @@ call_provision (Client *client,
     return FALSE;
   if (!call->wait)
     return TRUE;
-  call->result =
-      progress_wait (client, call->job,
-                     "`ggtpmctl status` shows it, `ggtpmctl provision` again completes it", error);
+  call->result = progress_wait (
+      client, call->job,
+      call->quiet ? NULL : "`ggtpmctl status` shows it, `ggtpmctl provision` again completes it",
+      error);
   if (call->result == NULL && error != NULL &&
       g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_EXISTS))
     {
@@ -89,8 +94,9 @@ call_provision (Client *client,
   return call->result != NULL;
 }
 
+/* @only_look: makes nothing, finds out what is missing */
 static GVariant *
-make_arguments (const Options *options)
+make_arguments (const Options *options, gboolean only_look)
 {
   GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
 
@@ -100,33 +106,12 @@ make_arguments (const Options *options)
     output_add (&dict, "key", "s", options->key);
   if (options->algorithm != NULL)
     output_add (&dict, "algorithm", "s", options->algorithm);
-  if (options->subject != NULL)
-    output_add (&dict, "subject", "s", options->subject);
+  key_call_add_request (options, &dict);
   if (options->add)
     output_add (&dict, "exclusive", "b", FALSE);
-  if (options->plan)
+  if (only_look)
     output_add (&dict, "dry-run", "b", TRUE);
-  return g_variant_builder_end (&dict);
-}
-
-static void
-print_missing (Client *client, const char *const *missing)
-{
-  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-
-  if (client->json)
-    {
-      output_add (&dict, "missing", "^as", missing);
-      output_json (g_variant_builder_end (&dict));
-      return;
-    }
-  output_text (missing[0] != NULL ? "To be made:\n" : "Nothing is missing.\n");
-  for (gsize i = 0; missing[i] != NULL; i++)
-    {
-      g_autofree char *clean = output_clean (missing[i]);
-
-      output_text ("  %s\n", clean);
-    }
+  return g_variant_ref_sink (g_variant_builder_end (&dict));
 }
 
 static gboolean
@@ -151,18 +136,92 @@ lookup (GVariant *result, const char *name, const char *format)
   return g_variant_lookup (result, name, format, &value) ? value : "";
 }
 
-/* Labels as the objects have them, since the daemon may have taken them from its file; the path where there is none. */
-static char *
-get_key_label (Client *client, const char *path)
+/* A copy with room for more. */
+static GPtrArray *
+get_texts (GVariant *result, const char *name)
 {
-  g_autoptr (GgtpmKey) key = NULL;
+  GPtrArray *texts = g_ptr_array_new_with_free_func (g_free);
+  g_autofree const char **found = NULL;
 
-  key = ggtpm_key_proxy_new_sync (client->connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
-                                  GGTPM_BUS_NAME, path, NULL, NULL);
-  return g_strdup (key != NULL && ggtpm_key_get_label (key) != NULL ? ggtpm_key_get_label (key)
-                                                                    : path);
+  if (g_variant_lookup (result, name, "^a&s", &found))
+    for (gsize i = 0; found[i] != NULL; i++)
+      g_ptr_array_add (texts, g_strdup (found[i]));
+  return texts;
 }
 
+static GVariant *
+make_strings (GPtrArray *texts)
+{
+  return g_variant_new_strv ((const char *const *)texts->pdata, texts->len);
+}
+
+static void
+warn (Client *client, GVariant *result)
+{
+  g_autoptr (GPtrArray) warnings = get_texts (result, "warnings");
+
+  for (guint i = 0; i < warnings->len && !client->json; i++)
+    g_printerr ("ggtpmctl: warning: %s\n", (const char *)warnings->pdata[i]);
+}
+
+/* ---- --plan ---- */
+
+static void
+print_texts (const char *title, GPtrArray *texts)
+{
+  if (texts->len > 0)
+    output_text ("%s\n", title);
+  for (guint i = 0; i < texts->len; i++)
+    {
+      g_autofree char *clean = output_clean (texts->pdata[i]);
+
+      output_text ("  %s\n", clean);
+    }
+}
+
+static void
+print_plan (Client *client, GVariant *result, GPtrArray *missing, GPtrArray *waiting)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GPtrArray) warnings = get_texts (result, "warnings");
+
+  warn (client, result);
+  if (client->json)
+    {
+      g_variant_builder_add (&dict, "{sv}", "missing", make_strings (missing));
+      g_variant_builder_add (&dict, "{sv}", "waiting", make_strings (waiting));
+      g_variant_builder_add (&dict, "{sv}", "warnings", make_strings (warnings));
+      output_json (g_variant_builder_end (&dict));
+      return;
+    }
+  if (missing->len == 0)
+    output_text ("Nothing is missing.\n");
+  print_texts ("To be made:", missing);
+  print_texts ("Waited for:", waiting);
+}
+
+static gboolean
+plan (Client *client, const Options *options, ProvisionCall *call, GError **error)
+{
+  g_autoptr (ProvisionFiles) files = NULL;
+  g_autoptr (GPtrArray) missing = NULL;
+  g_autoptr (GPtrArray) waiting = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GVariant) arguments = make_arguments (options, TRUE);
+
+  call->quiet = TRUE;
+  if (!pin_call (client, options, options->token, arguments, call_provision, call, error))
+    return FALSE;
+  files = provision_files_new (client, call->result);
+  missing = get_texts (call->result, "missing");
+  if (!provision_files_compare (files, missing, waiting, error))
+    return FALSE;
+  print_plan (client, call->result, missing, waiting);
+  return TRUE;
+}
+
+/* ---- the result ---- */
+
+/* As the object has it, since the daemon may have taken it from its file; the path where there is none. */
 static char *
 get_token_label (Client *client, const char *path)
 {
@@ -175,75 +234,226 @@ get_token_label (Client *client, const char *path)
                        : path);
 }
 
-static void
-print_result (Client *client, const Options *options, GVariant *result)
+static GVariant *
+make_array (GPtrArray *dictionaries)
 {
-  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-  const char *csr = lookup (result, "csr", "&s");
-  const char *uri = lookup (result, "uri", "&s");
-  g_autofree char *token = get_token_label (client, lookup (result, "token", "&o"));
-  g_autofree char *key = get_key_label (client, lookup (result, "key", "&o"));
-  g_autofree char *clean_token = output_clean (token);
-  g_autofree char *clean_key = output_clean (key);
-  gboolean changed = TRUE;
+  GVariantBuilder array = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("aa{sv}"));
+
+  for (guint i = 0; i < dictionaries->len; i++)
+    g_variant_builder_add_value (&array, dictionaries->pdata[i]);
+  return g_variant_builder_end (&array);
+}
+
+/* Of the daemon's work or ours. */
+static gboolean
+is_changed (GVariant *result, GPtrArray *placed)
+{
+  gboolean changed = FALSE;
 
   g_variant_lookup (result, "changed", "b", &changed);
-  if (client->json)
-    {
-      output_add (&dict, "token", "s", clean_token);
-      output_add (&dict, "key", "s", clean_key);
-      output_add (&dict, "uri", "s", uri);
-      output_add (&dict, "csr", "s", csr);
-      output_add (&dict, "changed", "b", changed);
-      if (files_is_path (options->csr_out))
-        files_describe (&dict, "csr_out", options->csr_out);
-      output_json (g_variant_builder_end (&dict));
-      return;
-    }
-  if (!changed)
+  for (guint i = 0; i < placed->len && !changed; i++)
+    g_variant_lookup (placed->pdata[i], "changed", "b", &changed);
+  return changed;
+}
+
+static void
+print_key (const Options *options, GVariant *key)
+{
+  g_autofree char *label = output_clean (lookup (key, "label", "&s"));
+
+  output_text ("Key    %s\nURI    %s\n", label, lookup (key, "uri", "&s"));
+  if (!files_is_path (options->csr_out) && *lookup (key, "csr-path", "&s") == '\0')
+    output_text ("%s", lookup (key, "csr", "&s"));
+}
+
+static void
+print_text (const Options *options,
+            const char *token,
+            GVariant *result,
+            GPtrArray *placed,
+            GPtrArray *waiting)
+{
+  g_autoptr (GVariant) keys = g_variant_lookup_value (result, "keys", G_VARIANT_TYPE ("aa{sv}"));
+
+  if (!is_changed (result, placed))
     output_text ("Nothing was missing.\n");
-  output_text ("Token  %s\nKey    %s\nURI    %s\n", clean_token, clean_key, uri);
+  output_text ("Token  %s\n", token);
+  for (gsize i = 0; keys != NULL && i < g_variant_n_children (keys); i++)
+    {
+      g_autoptr (GVariant) key = g_variant_get_child_value (keys, i);
+
+      print_key (options, key);
+    }
   if (files_is_path (options->csr_out))
     output_text ("CSR    %s\n", options->csr_out);
-  else
-    output_text ("%s", csr);
+  for (guint i = 0; i < placed->len; i++)
+    {
+      const char *what = lookup (placed->pdata[i], "what", "&s");
+      g_autofree char *path = output_clean (lookup (placed->pdata[i], "path", "&s"));
+
+      output_text ("%-6s %s\n", g_str_equal (what, "csr") ? "CSR" : what, path);
+    }
+  print_texts ("Waited for:", waiting);
+}
+
+static void
+print_json (const Options *options,
+            const char *token,
+            GVariant *result,
+            GPtrArray *placed,
+            GPtrArray *waiting)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GVariant) keys = g_variant_lookup_value (result, "keys", G_VARIANT_TYPE ("aa{sv}"));
+  g_autoptr (GVariant) first = g_variant_get_child_value (keys, 0);
+  g_autoptr (GPtrArray) warnings = get_texts (result, "warnings");
+
+  output_add (&dict, "token", "s", token);
+  output_add (&dict, "key", "s", lookup (first, "label", "&s"));
+  output_add (&dict, "uri", "s", lookup (first, "uri", "&s"));
+  output_add (&dict, "csr", "s", lookup (first, "csr", "&s"));
+  output_add (&dict, "changed", "b", is_changed (result, placed));
+  if (files_is_path (options->csr_out))
+    files_describe (&dict, "csr_out", options->csr_out);
+  g_variant_builder_add (&dict, "{sv}", "keys", keys);
+  g_variant_builder_add (&dict, "{sv}", "files", make_array (placed));
+  g_variant_builder_add (&dict, "{sv}", "waiting", make_strings (waiting));
+  g_variant_builder_add (&dict, "{sv}", "warnings", make_strings (warnings));
+  output_json (g_variant_builder_end (&dict));
+}
+
+/* ---- the whole run ---- */
+
+/* Whether the daemon reads a file, which alone may leave something to us. */
+static gboolean
+uses_file (const Options *options)
+{
+  return options->config != NULL ||
+         (options->token == NULL && options->key == NULL && options->algorithm == NULL &&
+          options->subject == NULL && options->alt_names == NULL && options->key_usage == NULL &&
+          options->ext_key_usage == NULL && !options->add && options->pin_file == NULL &&
+          options->so_pin_file == NULL);
+}
+
+/*
+ * Before anything is changed: what is missing, and whether our part can be done. @out_needed: whether the daemon has
+ * something to do. A storage key that was evicted is told as an error, and may be made again by the real run.
+ */
+static gboolean
+look (Client *client,
+      const Options *options,
+      ProvisionCall *call,
+      gboolean *out_needed,
+      GError **error)
+{
+  g_autoptr (GVariant) arguments = make_arguments (options, TRUE);
+  g_autoptr (GUnixFDList) descriptors = g_unix_fd_list_new ();
+  g_autoptr (ProvisionFiles) files = NULL;
+  g_autoptr (GPtrArray) missing = NULL;
+  g_autoptr (GPtrArray) waiting = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) local_error = NULL;
+
+  *out_needed = TRUE;
+  call->quiet = TRUE;
+  if (!call_provision (client, arguments, descriptors, call, &local_error))
+    {
+      client_convert_error (&local_error);
+      if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_STORE))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  call->quiet = FALSE;
+  files = provision_files_new (client, call->result);
+  missing = get_texts (call->result, "missing");
+  *out_needed = missing->len > 0 || options->pin_file != NULL || options->so_pin_file != NULL;
+  return provision_files_compare (files, missing, waiting, error);
+}
+
+/* What is there may be a pipe or a device. */
+static gboolean
+check_csr_out (const Options *options, GError **error)
+{
+  const char *path = options->csr_out;
+
+  return !files_is_path (path) ||
+         (g_file_test (path, G_FILE_TEST_EXISTS) &&
+          !g_file_test (path, G_FILE_TEST_IS_REGULAR | G_FILE_TEST_IS_DIR)) ||
+         files_check_target (path, FALSE, error);
+}
+
+static gboolean
+place_and_print (Client *client, const Options *options, GVariant *result, GError **error)
+{
+  const char *csr = lookup (result, "csr", "&s");
+  g_autoptr (ProvisionFiles) files = provision_files_new (client, result);
+  g_autoptr (GPtrArray) placed = g_ptr_array_new_with_free_func ((GDestroyNotify)g_variant_unref);
+  g_autoptr (GPtrArray) waiting = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *token = NULL;
+  g_autofree char *clean_token = NULL;
+
+  if ((files_is_path (options->csr_out) &&
+       !files_write (options->csr_out, csr, strlen (csr), error)) ||
+      !provision_files_place (files, options, placed, waiting, error))
+    return FALSE;
+  token = get_token_label (client, lookup (result, "token", "&o"));
+  clean_token = output_clean (token);
+  warn (client, result);
+  (client->json ? print_json : print_text) (options, clean_token, result, placed, waiting);
+  return TRUE;
+}
+
+static gboolean
+run (Client *client, const Options *options, ProvisionCall *call, GError **error)
+{
+  g_autoptr (GVariant) arguments = make_arguments (options, FALSE);
+  gboolean needed = TRUE;
+
+  if (!check_csr_out (options, error) ||
+      (uses_file (options) && !look (client, options, call, &needed, error)))
+    return FALSE;
+  if (needed)
+    {
+      call->quiet = FALSE;
+      g_clear_pointer (&call->result, g_variant_unref);
+      if (!pin_call (client, options, options->token, arguments, call_provision, call, error))
+        return FALSE;
+    }
+  return place_and_print (client, options, call->result, error);
+}
+
+/* Of the daemon's part; our files are another run's. */
+static gboolean
+start (Client *client, const Options *options, ProvisionCall *call, GError **error)
+{
+  g_autoptr (GVariant) arguments = make_arguments (options, FALSE);
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (!pin_call (client, options, options->token, arguments, call_provision, call, error))
+    return FALSE;
+  if (!client->json)
+    {
+      output_text ("%s\n", call->job);
+      return TRUE;
+    }
+  output_add (&dict, "job", "s", call->job);
+  output_json (g_variant_builder_end (&dict));
+  return TRUE;
 }
 
 gboolean
 cmd_provision (Client *client, const Options *options, GError **error)
 {
   g_auto (ProvisionCall) call = { .wait = !options->no_wait };
-  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-
-  g_autofree const char **missing = NULL;
 
   if (!check_options (options, error))
     return FALSE;
   if (options->config != NULL &&
       (call.config = files_read (options->config, CONFIG_MAX_BYTES, error)) == NULL)
     return FALSE;
-  if (!client_connect (client, TRUE, error) ||
-      !pin_call (client, options, options->token, make_arguments (options), call_provision, &call,
-                 error))
+  if (!client_connect (client, TRUE, error))
     return FALSE;
-
-  if (call.result != NULL && g_variant_lookup (call.result, "missing", "^a&s", &missing))
-    print_missing (client, missing);
-  else if (call.result != NULL)
-    {
-      const char *csr = lookup (call.result, "csr", "&s");
-
-      if (files_is_path (options->csr_out) &&
-          !files_write (options->csr_out, csr, strlen (csr), error))
-        return FALSE;
-      print_result (client, options, call.result);
-    }
-  else if (client->json)
-    {
-      output_add (&dict, "job", "s", call.job);
-      output_json (g_variant_builder_end (&dict));
-    }
-  else
-    output_text ("%s\n", call.job);
-  return TRUE;
+  if (options->no_wait)
+    return start (client, options, &call, error);
+  return (options->plan ? plan : run) (client, options, &call, error);
 }

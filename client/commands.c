@@ -64,7 +64,8 @@ static const Command commands[] = {
     "Collect what a support case needs, without secrets",
     "What doctor finds, all properties, configurations and journals. PINs and private keys are taken out." },
   { "provision", NULL, "", 0, 0,
-    "config plan token key algorithm subject add pin-file so-pin-file csr-out no-wait",
+    "config plan token key algorithm subject alt-names key-usage ext-key-usage add pin-file so-pin-file "
+    "csr-out no-wait",
     cmd_provision, "Make what is missing of token, PINs, key and certificate request",
     "Without options the daemon takes them from /etc/ggtpm/provision.conf if there is one, and its defaults "
     "otherwise. Ctrl-C ends the waiting, not the work." },

@@ -182,6 +182,26 @@ config_file_write (const char *path,
 }
 
 gboolean
+config_file_compare (const char *path,
+                     const char *text,
+                     gsize len,
+                     gboolean *out_current,
+                     GError **error)
+{
+  ConfigFileOwner owner = CONFIG_FILE_NOBODY;
+  struct stat status = { 0 };
+  g_autofree char *sum = NULL;
+  g_autofree char *wanted = NULL;
+
+  if (!get_owner (path, &owner, &status, &sum, error) || !check_owner (path, owner, FALSE, error))
+    return FALSE;
+  if (text != NULL)
+    wanted = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, (gssize)len);
+  *out_current = owner == CONFIG_FILE_US && g_strcmp0 (sum, wanted) == 0;
+  return TRUE;
+}
+
+gboolean
 config_file_get_owner (const char *path, ConfigFileOwner *out_owner, GError **error)
 {
   struct stat status = { 0 };

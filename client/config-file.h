@@ -36,6 +36,18 @@ gboolean config_file_write (const char *path,
                             gboolean *out_changed,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * What config_file_write() would do, without doing it.
+ * @text: NULL: not known yet
+ * @out_current: whether the file has this text already
+ * Errors: as config_file_write()'s.
+ */
+gboolean config_file_compare (const char *path,
+                              const char *text,
+                              gsize len,
+                              gboolean *out_current,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Errors: GGTPM_ERROR_EXISTS (no regular file), GGTPM_ERROR_FAILED. */
 gboolean config_file_get_owner (const char *path,
                                 ConfigFileOwner *out_owner,

@@ -125,6 +125,47 @@ files_write (const char *path, const void *data, gsize len, GError **error)
   return FALSE;
 }
 
+/* The nearest directory above @path that is there. */
+static char *
+find_directory (const char *path)
+{
+  char *dir = g_path_get_dirname (path);
+
+  while (!g_file_test (dir, G_FILE_TEST_EXISTS))
+    {
+      char *above = g_path_get_dirname (dir);
+
+      g_free (dir);
+      dir = above;
+    }
+  return dir;
+}
+
+gboolean
+files_check_target (const char *path, gboolean mkdir, GError **error)
+{
+  g_autofree char *dir = g_path_get_dirname (path);
+  g_autofree char *nearest = find_directory (path);
+
+  if (!mkdir && !g_file_test (dir, G_FILE_TEST_EXISTS))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+                   "'%s' cannot be written: the directory '%s' does not exist. Make it, or name "
+                   "another file",
+                   path, dir);
+      return FALSE;
+    }
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    errno = EISDIR;
+  else if (!g_file_test (nearest, G_FILE_TEST_IS_DIR))
+    errno = ENOTDIR;
+  else if (faccessat (AT_FDCWD, nearest, W_OK | X_OK, AT_EACCESS) == 0)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be written: %s", path,
+               g_strerror (errno));
+  return FALSE;
+}
+
 void
 files_describe (GVariantBuilder *object, const char *name, const char *path)
 {

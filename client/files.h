@@ -18,6 +18,13 @@ GBytes *files_read (const char *name, gsize max, GError **error) G_GNUC_WARN_UNU
 gboolean files_write (const char *path, const void *data, gsize len, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * Whether a file can be written at @path, before anything is done: its directory is there and may be written to, and
+ * there is no directory of that name. @mkdir: missing directories will be made. Errors: GGTPM_ERROR_FAILED.
+ */
+gboolean
+files_check_target (const char *path, gboolean mkdir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Puts @path into @object, as UTF-8. */
 void files_describe (GVariantBuilder *object, const char *name, const char *path);
 

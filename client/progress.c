@@ -95,7 +95,7 @@ show_step (Wait *wait)
 static void
 show (Wait *wait)
 {
-  if (wait->client->json)
+  if (wait->client->json || wait->hint == NULL)
     return;
   if (wait->on_terminal)
     show_line (wait);
@@ -117,7 +117,9 @@ static void
 end_with_error (Wait *wait, GgtpmError code, const char *text)
 {
   if (wait->error == NULL && wait->result == NULL)
-    wait->error = g_error_new (GGTPM_ERROR, (int)code, "%s: %s", text, wait->hint);
+    wait->error =
+        g_error_new (GGTPM_ERROR, (int)code, "%s%s%s", text, wait->hint != NULL ? ": " : "",
+                     wait->hint != NULL ? wait->hint : "");
   g_main_loop_quit (wait->loop);
 }
 
@@ -245,4 +247,11 @@ progress_wait (Client *client, const char *job_path, const char *hint, GError **
   if (wait.error != NULL)
     g_propagate_error (error, wait.error);
   return wait.result;
+}
+
+void
+progress_tell (Client *client, const char *step)
+{
+  if (!client->json && isatty (STDERR_FILENO) != 1)
+    fprintf (stderr, "%s\n", step);
 }

@@ -135,13 +135,15 @@ insert_first_key (GVariantDict *dict, const ProvisioningResult *self)
 {
   const StepsResultKey *key = self->steps->keys->pdata[0];
   g_autofree char *token = object_path_for_token (self->steps->token);
-  g_autofree char *path = object_path_for_key (self->steps->token, key->id);
+  g_autofree char *path = NULL;
 
+  if (key->id == NULL)
+    return;
+  path = object_path_for_key (self->steps->token, key->id);
   g_variant_dict_insert (dict, "token", "o", token);
   g_variant_dict_insert (dict, "key", "o", path);
-  g_variant_dict_insert (dict, "uri", "s", key->uri);
-  g_variant_dict_insert (dict, "csr", "s", key->csr);
-  g_variant_dict_insert (dict, "changed", "b", self->steps->changed);
+  insert_text (dict, "uri", key->uri);
+  insert_text (dict, "csr", key->csr);
 }
 
 GVariant *
@@ -154,7 +156,8 @@ provisioning_result_to_variant (gpointer data)
   if (self->steps->missing != NULL)
     g_variant_dict_insert (&dict, "missing", "^as", self->steps->missing);
   else
-    insert_first_key (&dict, self);
+    g_variant_dict_insert (&dict, "changed", "b", self->steps->changed);
+  insert_first_key (&dict, self);
   g_variant_dict_insert_value (&dict, "keys", describe_keys (self));
   g_variant_dict_insert_value (&dict, "configs", describe_configs (self->plan));
   g_variant_dict_insert (&dict, "warnings", "^as", self->steps->warnings);

@@ -176,6 +176,8 @@ steps_readers_differ (Steps *self, gboolean *out_differ, GError **error)
 {
   g_autofree char *path = store_get_pin_path (self->store, self->plan->token, STORE_PIN_USER);
 
+  if (self->plan->pin_readers != NULL && !pin_readers_check (self->plan->pin_readers, error))
+    return FALSE;
   if (self->plan->pin_readers == NULL || !g_file_test (path, G_FILE_TEST_EXISTS))
     {
       *out_differ = FALSE;

@@ -66,6 +66,18 @@ find_id (const char *reader, guint *out_tag, guint32 *out_id, GError **error)
   return TRUE;
 }
 
+gboolean
+pin_readers_check (char **readers, GError **error)
+{
+  guint tag = 0;
+  guint32 id = 0;
+
+  for (; *readers != NULL; readers++)
+    if (!find_id (*readers, &tag, &id, error))
+      return FALSE;
+  return TRUE;
+}
+
 static void
 append_entry (GByteArray *list, guint tag, guint permissions, guint32 id)
 {

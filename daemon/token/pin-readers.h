@@ -16,6 +16,8 @@ G_BEGIN_DECLS
  * unless it is among them. Blocks: names are looked up.
  */
 
+/* Whether all of them are known. Errors: GGTPM_ERROR_INVALID_ARGS. */
+gboolean pin_readers_check (char **readers, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether @path has other readers than @readers. Errors: GGTPM_ERROR_INVALID_ARGS: a name that is not known. */
 gboolean pin_readers_differ (const char *path, char **readers, gboolean *out_differ, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;

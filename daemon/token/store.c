@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define DATABASE_MODE 01770
-#define PINS_MODE     0750
+#define PINS_MODE     0751 /* readers that are not in the group look up one name, and list nothing */
 
 gboolean
 store_set_errno (const char *what, const char *path, GError **error)

@@ -151,7 +151,7 @@ test_directories (Fixture *fixture, gconstpointer unused)
   g_autoptr (GError) error = NULL;
 
   g_assert_cmpuint (get_mode (store_get_dir (fixture->store)), ==, 01770);
-  g_assert_cmpuint (get_mode (pins), ==, 0750);
+  g_assert_cmpuint (get_mode (pins), ==, 0751);
   g_assert_false (store_exists (fixture->store));
 
   /* What an interrupted change left is gone after a start. */

@@ -1,0 +1,383 @@
+/* SPDX-FileCopyrightText: the ggtpmd authors */
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+#include "provision-files.h"
+
+#include "client/config-file.h"
+#include "client/config-place.h"
+#include "client/files.h"
+#include "client/output.h"
+#include "client/pin.h"
+#include "client/progress.h"
+#include "common/atomic-file.h"
+#include "common/certificate.h"
+#include "common/secret.h"
+#include "dbus/error.h"
+#include "dbus/names.h"
+
+#include <gio/gunixfdlist.h>
+
+#define FILE_MAX_BYTES (64 * 1024)
+
+struct _ProvisionFiles
+{
+  Client *client;
+  GVariant *keys;    /* aa{sv} */
+  GVariant *configs; /* aa{sv} */
+};
+
+ProvisionFiles *
+provision_files_new (Client *client, GVariant *result)
+{
+  ProvisionFiles *self = g_new0 (ProvisionFiles, 1);
+
+  self->client = client;
+  self->keys = g_variant_lookup_value (result, "keys", G_VARIANT_TYPE ("aa{sv}"));
+  self->configs = g_variant_lookup_value (result, "configs", G_VARIANT_TYPE ("aa{sv}"));
+  return self;
+}
+
+void
+provision_files_free (ProvisionFiles *self)
+{
+  if (self == NULL)
+    return;
+  g_clear_pointer (&self->keys, g_variant_unref);
+  g_clear_pointer (&self->configs, g_variant_unref);
+  g_free (self);
+}
+
+static gsize
+count (GVariant *list)
+{
+  return list != NULL ? g_variant_n_children (list) : 0;
+}
+
+/* NULL: there is none. */
+static const char *
+lookup (GVariant *dict, const char *name)
+{
+  const char *value = NULL;
+
+  return g_variant_lookup (dict, name, "&s", &value) ? value : NULL;
+}
+
+static void
+add_text (GPtrArray *texts, const char *format, const char *a, const char *b)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "%s %s %s", format, a, b);
+  g_ptr_array_add (texts, g_string_free (text, FALSE));
+}
+
+/* ---- certificate requests ---- */
+
+static gboolean
+is_same_text (const char *path, const char *text)
+{
+  g_autofree char *content = NULL;
+
+  return g_file_get_contents (path, &content, NULL, NULL) && g_str_equal (content, text);
+}
+
+static gboolean
+compare_request (GVariant *key, GPtrArray *missing, GError **error)
+{
+  const char *path = lookup (key, "csr-path");
+  const char *csr = lookup (key, "csr");
+
+  if (path == NULL)
+    return TRUE;
+  if (!files_check_target (path, FALSE, error))
+    return FALSE;
+  if (csr == NULL || !is_same_text (path, csr))
+    add_text (missing, "the certificate request in", path, "");
+  return TRUE;
+}
+
+static gboolean
+place_request (GVariant *key, gboolean *out_changed, GError **error)
+{
+  const char *path = lookup (key, "csr-path");
+  const char *csr = lookup (key, "csr");
+  g_autoptr (GError) local_error = NULL;
+
+  *out_changed = !is_same_text (path, csr);
+  if (*out_changed)
+    return files_write (path, csr, strlen (csr), error);
+  if (atomic_file_forget (path, &local_error))
+    return TRUE;
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, local_error->message);
+  return FALSE;
+}
+
+/* ---- certificates ---- */
+
+/* In the form that certificates of the daemon have; NULL with @error. */
+static char *
+read_certificate (const char *path, GError **error)
+{
+  g_autoptr (GBytes) content = files_read (path, FILE_MAX_BYTES, error);
+  g_autofree char *text = NULL;
+  g_autoptr (X509) certificate = NULL;
+
+  if (content == NULL)
+    return NULL;
+  text = g_strndup (g_bytes_get_data (content, NULL), g_bytes_get_size (content));
+  certificate = certificate_parse_pem (text, error);
+  if (certificate != NULL)
+    return certificate_to_pem (certificate);
+  g_prefix_error (error, "'%s': ", path);
+  return NULL;
+}
+
+static GgtpmKey *
+find_key (ProvisionFiles *self, GVariant *key, GError **error)
+{
+  const char *path = NULL;
+
+  if (!g_variant_lookup (key, "key", "&o", &path))
+    return NULL;
+  return ggtpm_key_proxy_new_sync (self->client->connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START,
+                                   GGTPM_BUS_NAME, path, NULL, error);
+}
+
+/* Whether the token has @pem for it. Without an answer it has not: installing it is what tells why. */
+static gboolean
+has_certificate (ProvisionFiles *self, GgtpmKey *proxy, const char *pem)
+{
+  g_autofree char *installed = NULL;
+  g_autoptr (X509) certificate = NULL;
+  g_autofree char *installed_pem = NULL;
+
+  if (!ggtpm_key_call_get_certificate_sync (proxy, client_get_flags (self->client),
+                                            client_get_timeout_ms (self->client), &installed, NULL,
+                                            NULL))
+    return FALSE;
+  certificate = certificate_parse_pem (installed, NULL);
+  installed_pem = certificate != NULL ? certificate_to_pem (certificate) : NULL;
+  return g_strcmp0 (installed_pem, pem) == 0;
+}
+
+static gboolean
+compare_certificate (ProvisionFiles *self,
+                     GVariant *key,
+                     GPtrArray *missing,
+                     GPtrArray *waiting,
+                     GError **error)
+{
+  const char *path = lookup (key, "certificate-path");
+  g_autofree char *pem = NULL;
+  g_autoptr (GgtpmKey) proxy = NULL;
+
+  if (path == NULL)
+    return TRUE;
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    {
+      g_ptr_array_add (waiting, g_strdup (path));
+      return TRUE;
+    }
+  pem = read_certificate (path, error);
+  if (pem == NULL)
+    return FALSE;
+  proxy = find_key (self, key, NULL);
+  if (proxy == NULL || !has_certificate (self, proxy, pem))
+    add_text (missing, "the certificate of", path, "in the token");
+  return TRUE;
+}
+
+typedef struct
+{
+  GgtpmKey *proxy;
+  const char *pem;
+} Installation;
+
+static gboolean
+call_install (Client *client,
+              GVariant *arguments,
+              GUnixFDList *descriptors,
+              gpointer user_data,
+              GError **error)
+{
+  Installation *installation = user_data;
+
+  return ggtpm_key_call_install_certificate_sync (
+      installation->proxy, installation->pem, arguments, client_get_flags (client),
+      client_get_timeout_ms (client), descriptors, NULL, NULL, error);
+}
+
+static gboolean
+place_certificate (ProvisionFiles *self,
+                   GVariant *key,
+                   const Options *options,
+                   gboolean *out_changed,
+                   GError **error)
+{
+  const char *path = lookup (key, "certificate-path");
+  g_autofree char *pem = read_certificate (path, error);
+  g_autoptr (GgtpmKey) proxy = pem != NULL ? find_key (self, key, error) : NULL;
+  Installation installation = { proxy, pem };
+
+  if (proxy == NULL)
+    return FALSE;
+  *out_changed = !has_certificate (self, proxy, pem);
+  if (!*out_changed)
+    return TRUE;
+  progress_tell (self->client, "installing the certificate");
+  if (pin_call (self->client, options, options->token,
+                g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0), call_install, &installation,
+                error))
+    return TRUE;
+  g_prefix_error (error, "'%s': ", path);
+  return FALSE;
+}
+
+/* ---- configurations ---- */
+
+static ConfigPlace
+get_place (GVariant *config)
+{
+  ConfigPlace place = { .path = lookup (config, "path"), .group = lookup (config, "group") };
+
+  g_variant_lookup (config, "mkdir", "b", &place.mkdir);
+  return place;
+}
+
+/* @is_provisioned: the key is there; before that nothing can be rendered */
+static gboolean
+compare_config (ProvisionFiles *self,
+                GVariant *config,
+                gboolean is_provisioned,
+                GPtrArray *missing,
+                GError **error)
+{
+  const ConfigPlace place = get_place (config);
+  const char *flavour = lookup (config, "flavour");
+  g_autoptr (GVariant) arguments =
+      g_variant_lookup_value (config, "options", G_VARIANT_TYPE_VARDICT);
+  g_autofree char *text = NULL;
+  g_autofree char *default_path = NULL;
+  gboolean current = FALSE;
+  gboolean done;
+  gsize len = 0;
+
+  if (!files_check_target (place.path, place.mkdir, error) ||
+      (is_provisioned &&
+       !config_place_render (self->client, flavour, arguments, &text, &len, &default_path, error)))
+    return FALSE;
+  done = config_file_compare (place.path, text, len, &current, error);
+  if (text != NULL)
+    secret_wipe (text, len);
+  if (done && !current)
+    add_text (missing, "the Greengrass configuration", flavour, place.path);
+  return done;
+}
+
+static gboolean
+place_config (ProvisionFiles *self, GVariant *config, gboolean *out_changed, GError **error)
+{
+  const ConfigPlace place = get_place (config);
+  g_autoptr (GVariant) arguments =
+      g_variant_lookup_value (config, "options", G_VARIANT_TYPE_VARDICT);
+  const char *flavour = lookup (config, "flavour");
+  g_autofree char *step = g_strconcat ("writing the Greengrass configuration ", flavour, NULL);
+  g_autofree char *path = NULL;
+
+  progress_tell (self->client, step);
+  return config_place_put (self->client, flavour, arguments, &place, &path, out_changed, error);
+}
+
+/* ---- all of it ---- */
+
+gboolean
+provision_files_compare (ProvisionFiles *self,
+                         GPtrArray *missing,
+                         GPtrArray *waiting,
+                         GError **error)
+{
+  gboolean is_provisioned = missing->len == 0;
+
+  for (gsize i = 0; i < count (self->keys); i++)
+    {
+      g_autoptr (GVariant) key = g_variant_get_child_value (self->keys, i);
+
+      if (!compare_request (key, missing, error) ||
+          !compare_certificate (self, key, missing, waiting, error))
+        return FALSE;
+    }
+  for (gsize i = 0; i < count (self->configs); i++)
+    {
+      g_autoptr (GVariant) config = g_variant_get_child_value (self->configs, i);
+
+      if (!compare_config (self, config, is_provisioned, missing, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+add_placed (GPtrArray *placed, const char *what, const char *path, gboolean changed)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  output_add (&dict, "what", "s", what);
+  files_describe (&dict, "path", path);
+  output_add (&dict, "changed", "b", changed);
+  g_ptr_array_add (placed, g_variant_ref_sink (g_variant_builder_end (&dict)));
+}
+
+static gboolean
+place_of_key (ProvisionFiles *self,
+              GVariant *key,
+              const Options *options,
+              GPtrArray *placed,
+              GPtrArray *waiting,
+              GError **error)
+{
+  const char *request = lookup (key, "csr-path");
+  const char *certificate = lookup (key, "certificate-path");
+  gboolean changed = FALSE;
+
+  if (request != NULL)
+    {
+      if (!place_request (key, &changed, error))
+        return FALSE;
+      add_placed (placed, "csr", request, changed);
+    }
+  if (certificate != NULL && !g_file_test (certificate, G_FILE_TEST_EXISTS))
+    g_ptr_array_add (waiting, g_strdup (certificate));
+  else if (certificate != NULL)
+    {
+      if (!place_certificate (self, key, options, &changed, error))
+        return FALSE;
+      add_placed (placed, "certificate", certificate, changed);
+    }
+  return TRUE;
+}
+
+gboolean
+provision_files_place (ProvisionFiles *self,
+                       const Options *options,
+                       GPtrArray *placed,
+                       GPtrArray *waiting,
+                       GError **error)
+{
+  for (gsize i = 0; i < count (self->keys); i++)
+    {
+      g_autoptr (GVariant) key = g_variant_get_child_value (self->keys, i);
+
+      if (!place_of_key (self, key, options, placed, waiting, error))
+        return FALSE;
+    }
+  for (gsize i = 0; i < count (self->configs); i++)
+    {
+      g_autoptr (GVariant) config = g_variant_get_child_value (self->configs, i);
+      gboolean changed = FALSE;
+
+      if (!place_config (self, config, &changed, error))
+        return FALSE;
+      add_placed (placed, lookup (config, "flavour"), lookup (config, "path"), changed);
+    }
+  return TRUE;
+}

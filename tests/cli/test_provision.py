@@ -1,0 +1,440 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""`ggtpmctl provision` with a provision.conf that says all: several keys, requests, certificates, configurations,
+readers and credentials of PINs; what is checked before it begins; kills of ggtpmctl at calls that change a file.
+
+GGTPM_TEST_EVERY_CUT=1 kills at every one of them, not only at some.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import cli
+from cli import bus
+
+EVERY_CUT = os.environ.get('GGTPM_TEST_EVERY_CUT') == '1'
+CUT_STEP = 13
+# what changes a file, or what a job is asked for with
+FILE_CALLS = ('write', 'fsync', 'rename', 'unlink', 'mkdir', 'fchmod', 'fchown', 'sendmsg')
+# TPM2_CC_*: whatever makes, loads, changes or uses something
+CHANGING = (0x120, 0x121, 0x126, 0x12A, 0x131, 0x137, 0x139, 0x152, 0x153, 0x157, 0x15D, 0x15E, 0x176, 0x191)
+
+
+class Case(cli.Case):
+    config = ''
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.start_daemon()
+
+    def setUp(self):
+        self.place = tempfile.mkdtemp(prefix='place-', dir=self.dir)
+
+    def at(self, name):
+        return os.path.join(self.place, name)
+
+    def read(self, name):
+        with open(self.at(name), encoding='utf-8') as file:
+            return file.read()
+
+    def write(self, name, text):
+        with open(self.at(name), 'w', encoding='utf-8') as file:
+            file.write(text)
+        return self.at(name)
+
+    def wide(self, token='wide', extra=''):
+        """A provision.conf that says all there is to say."""
+        return self.write('provision.conf', f"""
+[Token]
+Label={token}
+{extra}
+[Key device]
+Subject=CN=core-1,O=Example
+AltNames=DNS:core-1.example.org IP:192.0.2.1
+KeyUsage=digitalSignature
+ExtKeyUsage=clientAuth 1.3.6.1.4.1.1
+Request={self.at('device.csr')}
+Certificate={self.at('device.pem')}
+[Key own]
+Certificate=self-signed
+SelfSignedDays=30
+[Greengrass]
+Write=v1 v2 lite
+Key=device
+ThingName=core-1
+Region=eu-central-1
+DataEndpoint=data.example.org
+CredentialsEndpoint=credentials.example.org
+RoleAlias=Alias
+V1Path={self.at('v1/config.json')}
+V2Path={self.at('v2/config.yaml')}
+LitePath={self.at('lite/config.yaml')}
+MakeDirectories=yes
+""")
+
+    def make_certificate(self, name='device', days='30'):
+        """Of the request that provisioning has put in its place, by an authority of the test's."""
+        run = lambda *args: subprocess.run(['openssl', *args], check=True, cwd=self.place, stderr=subprocess.DEVNULL)
+        run('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'ca.key',
+            '-out', 'ca.pem', '-subj', '/CN=CA')
+        run('x509', '-req', '-in', name + '.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', days,
+            '-out', 'new.pem')
+        os.rename(self.at('new.pem'), self.at(name + '.pem'))
+
+    def snapshot(self):
+        found = {}
+        for top in (self.daemon.state_dir, self.place):
+            for directory, _, names in os.walk(top):
+                for name in names:
+                    path = os.path.join(directory, name)
+                    status = os.lstat(path)
+                    with open(path, 'rb') as file:
+                        found[path] = (file.read(), status.st_mode, status.st_ino, status.st_mtime_ns)
+        return found
+
+    def key(self, token, label):
+        return next(key for key in self.json('key', 'list')['keys'] if (key['token'], key['label']) == (token, label))
+
+    def remove(self, token):
+        self.ok('token', 'remove', token, '--yes')
+
+
+class Whole(Case):
+    def test_all_of_it(self):
+        config = self.wide()
+        planned = self.json('provision', '--plan', '--config', config)
+        self.assertEqual(len(planned['missing']), 11, planned)
+        self.assertEqual(planned['waiting'], [self.at('device.pem')])
+        self.assertEqual([name for name in os.listdir(self.place) if name != 'provision.conf'], [])
+
+        result = self.run_ctl('provision', '--config', config)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn('looking at what is there\n', result.stderr)
+        self.assertIn('writing the Greengrass configuration v2\n', result.stderr)
+        self.assertIn(f"CSR    {self.at('device.csr')}\n", result.stdout.decode())
+        self.assertIn('Waited for:\n', result.stdout.decode())
+
+        text = subprocess.run(['openssl', 'req', '-in', self.at('device.csr'), '-noout', '-text', '-verify'],
+                              check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        for part in ('verify OK', 'CN = core-1, O = Example', 'DNS:core-1.example.org, IP Address:192.0.2.1',
+                     'Digital Signature', 'TLS Web Client Authentication, 1.3.6.1.4.1.1'):
+            self.assertIn(part, text)
+        self.assertTrue(self.key('wide', 'own')['has_certificate'])
+        self.assertFalse(self.key('wide', 'device')['has_certificate'])
+        for name in ('v1/config.json', 'v2/config.yaml', 'lite/config.yaml'):
+            self.assertIn('core-1', self.read(name))
+            self.assertIn('device', self.read(name))
+            self.assertEqual(stat.S_IMODE(os.stat(self.at(name)).st_mode), 0o640)
+        self.assertIn('Alias', self.read('v2/config.yaml'))
+
+        self.check_nothing_missing(config)
+        self.check_certificate(config)
+        self.check_changes(config)
+        self.remove('wide')
+
+    def check_nothing_missing(self, config):
+        before = self.snapshot()
+        counts = [self.tpm.count(code) for code in CHANGING]
+        self.assertEqual(self.json('provision', '--plan', '--config', config)['missing'], [])
+        again = self.json('provision', '--config', config)
+        self.assertFalse(again['changed'])
+        self.assertEqual([file['changed'] for file in again['files']], [False] * 4)
+        self.assertEqual(again['waiting'], [self.at('device.pem')])
+        self.assertIn('Nothing was missing.\n', self.ok('provision', '--config', config))
+        self.assertEqual([self.tpm.count(code) for code in CHANGING], counts)
+        self.assertEqual(self.snapshot(), before)
+
+    def check_certificate(self, config):
+        self.make_certificate()
+        self.assertEqual(self.json('provision', '--plan', '--config', config),
+                         {'missing': [f"the certificate of {self.at('device.pem')} in the token"], 'waiting': [],
+                          'warnings': []})
+        result = self.json('provision', '--config', config)
+        self.assertTrue(result['changed'])
+        self.assertIn({'what': 'certificate', 'path': self.at('device.pem'), 'changed': True}, result['files'])
+        self.assertTrue(self.key('wide', 'device')['has_certificate'])
+        self.assertFalse(self.json('provision', '--config', config)['changed'])
+        # of another key
+        good = self.read('device.pem')
+        shutil.copy(self.at('ca.pem'), self.at('device.pem'))
+        self.assertIn(self.at('device.pem'), self.fails(2, 'InvalidArgs', 'provision', '--config', config))
+        self.write('device.pem', 'nonsense')
+        self.assertIn(self.at('device.pem'), self.fails(2, 'InvalidArgs', 'provision', '--config', config))
+        self.write('device.pem', good)
+
+    def check_changes(self, config):
+        """What the file says now is made; what is there stays."""
+        before = self.key('wide', 'device')['public_key']
+        with open(config, encoding='utf-8') as file:
+            text = file.read()
+        self.write('provision.conf', text.replace('CN=core-1,O', 'CN=core-2,O') + '[Key third]\nAlgorithm=rsa-2048\n')
+        result = self.json('provision', '--config', config)
+        self.assertEqual([key['label'] for key in result['keys']], ['device', 'own', 'third'])
+        self.assertEqual(self.key('wide', 'device')['public_key'], before)
+        subject = subprocess.run(['openssl', 'req', '-in', self.at('device.csr'), '-noout', '-subject'], check=True,
+                                 stdout=subprocess.PIPE, text=True).stdout
+        self.assertIn('core-2', subject)
+        self.assertFalse(self.json('provision', '--config', config)['changed'])
+        self.write('provision.conf', text.replace('[Key own]', '[Key own]\nAlgorithm=rsa-2048'))
+        self.assertIn("'own'", self.fails(1, 'Exists', 'provision', '--config', config))
+
+    def test_extensions_without_a_file(self):
+        result = self.json('provision', '--token', 'ext', '--alt-names', 'DNS:a.example', '--ext-key-usage',
+                           'clientAuth')
+        text = subprocess.run(['openssl', 'req', '-noout', '-text'], check=True, input=result['csr'],
+                              stdout=subprocess.PIPE, text=True).stdout
+        self.assertIn('DNS:a.example', text)
+        self.assertIn('TLS Web Client Authentication', text)
+        # they are among the options that have to be the same
+        self.fails(1, 'Exists', 'provision', '--token', 'ext')
+        self.remove('ext')
+
+    def test_storage_key_evicted(self):
+        """Told as an error by the first look, and made again by the run."""
+        config = self.write('provision.conf', '[Token]\nLabel=evicted\n')
+        self.ok('provision', '--config', config)
+        self.daemon.kill()
+        environment = os.environ | {'TPM2TOOLS_TCTI': self.tpm.tcti, 'TSS2_LOG': 'all+none'}
+        subprocess.run(['tpm2_evictcontrol', '-Q', '-C', 'o', '-c', '0x81000001'], env=environment, check=True)
+        self.daemon.start()
+        self.assertTrue(self.json('provision', '--config', config)['changed'])
+        self.assertFalse(self.json('provision', '--config', config)['changed'])
+        self.remove('evicted')
+
+
+class Refused(Case):
+    """Nothing is changed when something could not be done."""
+
+    def assert_untouched(self):
+        self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+        self.assertEqual(self.tpm.count(0x131), 0)
+
+    def test_missing_directories(self):
+        missing = self.at('none/request.csr')
+        self.assertIn(os.path.dirname(missing), self.fails(1, 'Failed', 'provision', '--csr-out', missing))
+        self.assertIn(self.place, self.fails(1, 'Failed', 'provision', '--csr-out', self.place))
+        config = self.write('provision.conf', f'[Key k]\nRequest={missing}\n')
+        for arguments in ([], ['--plan']):
+            self.assertIn(missing, self.fails(1, 'Failed', 'provision', '--config', config, *arguments))
+        config = self.write('provision.conf', f'[Greengrass]\nWrite=lite\nLitePath={missing}\n')
+        for arguments in ([], ['--plan']):
+            self.assertIn(missing, self.fails(1, 'Failed', 'provision', '--config', config, *arguments))
+        self.assert_untouched()
+
+    def test_unwritable(self):
+        os.chmod(self.place, 0o755)
+        path = self.at('a.csr')
+        self.assertIn('Permission denied', self.fails(1, 'Failed', 'provision', '--csr-out', path, uid=bus.GUEST))
+        self.assertIn('Not a directory', self.fails(1, 'Failed', 'provision', '--csr-out', '/dev/null/a.csr'))
+        self.assert_untouched()
+
+    def test_files_of_others(self):
+        path = self.write('config.yaml', 'mine: yes\n')
+        config = self.write('provision.conf', f'[Greengrass]\nWrite=v2\nV2Path={path}\n')
+        for arguments in ([], ['--plan']):
+            self.assertIn(path, self.fails(1, 'Exists', 'provision', '--config', config, *arguments))
+        self.assertEqual(self.read('config.yaml'), 'mine: yes\n')
+        self.assert_untouched()
+
+    def test_bad_files(self):
+        for text, *parts in (('[Key k]\nSize=3\n', 'Size', 'Algorithm'), ('[Tokens]\n', '[Tokens]', '[Token]'),
+                             ('[Key k]\nAltNames=x\n', '[Key k]', "'x'"),
+                             ('[Greengrass]\nWrite=v9\n', 'v9', 'lite')):
+            config = self.write('provision.conf', text)
+            message = self.fails(2, 'InvalidArgs', 'provision', '--config', config)
+            for part in parts:
+                self.assertIn(part, message)
+        config = self.write('provision.conf', '[Token]\nPinReaders=user:nobody-of-that-name\n')
+        self.assertIn('nobody-of-that-name', self.fails(2, 'InvalidArgs', 'provision', '--config', config))
+        self.assert_untouched()
+
+
+class Pins(Case):
+    @classmethod
+    def setUpClass(cls):
+        cli.Case.setUpClass.__func__(cls)
+        cls.credentials = tempfile.mkdtemp(prefix='ggt-', dir='/tmp')
+        cls.addClassCleanup(shutil.rmtree, cls.credentials)
+        os.chmod(cls.credentials, 0o755)
+        cls.tpm = cls.enter(cli.swtpm.Swtpm())
+        cls.daemon = cls.enter(bus.Daemon(cls.bus, cls.tpm, environment={'CREDENTIALS_DIRECTORY': cls.credentials}))
+
+    def put(self, name, text):
+        path = os.path.join(self.credentials, name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+
+    def pin(self, token, kind):
+        return os.path.join(self.daemon.state_dir, 'pins', f'{token}.{kind}')
+
+    def pin_text(self, token, kind):
+        with open(self.pin(token, kind), encoding='utf-8') as file:
+            return file.read()
+
+    def test_credentials(self):
+        self.put('ggtpm.user-pin', 'from-systemd\n')
+        self.put('other', 'so-from-systemd')
+        config = self.write('provision.conf', '[Token]\nLabel=cred\nSoPinCredential=other\n')
+        self.ok('provision', '--config', config)
+        self.assertEqual(self.pin_text('cred', 'user'), 'from-systemd')
+        self.assertEqual(self.pin_text('cred', 'so'), 'so-from-systemd')
+        self.assertEqual(len(self.json('key', 'list')['keys']), 1)
+        # later changes of the credential are nobody's concern
+        self.put('ggtpm.user-pin', 'another')
+        self.assertFalse(self.json('provision', '--config', config)['changed'])
+        self.assertNotIn('from-systemd', self.daemon.read_log())
+        # one that is no PIN
+        self.remove('cred')
+        for text in ('', 'a\tb', 'x' * 200):
+            self.put('ggtpm.user-pin', text)
+            self.assertIn('ggtpm.user-pin', self.fails(2, 'InvalidArgs', 'provision', '--config', config))
+        os.unlink(os.path.join(self.credentials, 'ggtpm.user-pin'))
+        self.ok('provision', '--config', config)
+        self.assertRegex(self.pin_text('cred', 'user'), '^[a-z2-7]{30}$')
+        self.remove('cred')
+
+    def test_no_pin_anywhere(self):
+        """Of a credential or a generated one, in no process' arguments or environment while it runs."""
+        pin = 'a-secret-of-systemd'
+        self.put('ggtpm.user-pin', pin)
+        null = subprocess.DEVNULL
+        with self.popen('provision', '--token', 'hidden', stdout=null, stderr=null) as process:
+            seen = 0
+            while process.poll() is None:
+                for name in os.listdir('/proc'):
+                    for entry in ('cmdline', 'environ') if name.isdigit() else ():
+                        try:
+                            with open(f'/proc/{name}/{entry}', 'rb') as file:
+                                self.assertNotIn(pin.encode(), file.read())
+                                seen += 1
+                        except OSError:
+                            pass
+        os.unlink(os.path.join(self.credentials, 'ggtpm.user-pin'))
+        self.assertEqual((process.returncode, self.pin_text('hidden', 'user')), (0, pin))
+        self.assertGreater(seen, 0)
+        self.assertNotIn(pin, self.daemon.read_log())
+        self.remove('hidden')
+
+    def test_too_long_for_lite(self):
+        for length, warned in ((31, False), (32, True)):
+            self.put('ggtpm.user-pin', 'x' * length)
+            config = self.write('provision.conf', f'[Token]\nLabel=lite{length}\n'
+                                f"[Greengrass]\nWrite=lite\nLitePath={self.at('lite.yaml')}\n")
+            self.assertEqual(len(self.json('provision', '--plan', '--config', config)['warnings']), warned)
+            result = self.run_ctl('provision', '--config', config)
+            self.assertEqual((result.returncode, 'warning: the user PIN' in result.stderr), (0, warned), result.stderr)
+            self.assertEqual(len(self.json('provision', '--config', config)['warnings']), warned)
+            self.remove(f'lite{length}')
+        os.unlink(os.path.join(self.credentials, 'ggtpm.user-pin'))
+
+    def reads(self, path, uid, groups):
+        def become():
+            os.setgroups(groups)
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        return subprocess.run(['cat', path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+                              preexec_fn=become).returncode == 0
+
+    def test_readers(self):
+        name, member = pwd.getpwnam('daemon'), pwd.getpwnam('nobody').pw_uid
+        config = self.write('provision.conf', '[Token]\nLabel=read\nPinReaders=user:daemon group:games\n')
+        self.ok('provision', '--config', config)
+        games = next(int(line.split(':')[2]) for line in open('/etc/group', encoding='ascii')
+                     if line.startswith('games:'))
+        path = self.pin('read', 'user')
+
+        def check(expected):
+            self.assertEqual((self.reads(path, name.pw_uid, []), self.reads(path, member, [games]),
+                              self.reads(path, member, [bus.GGTPM_GID]), self.reads(path, member, [])), expected)
+        check((True, True, False, False))
+        self.assertFalse(self.json('provision', '--config', config)['changed'])
+        # it outlives a change of the PIN
+        self.ok('token', 'change-pin', 'read')
+        check((True, True, False, False))
+        self.assertFalse(self.json('provision', '--config', config)['changed'])
+        # other readers are what is missing
+        self.write('provision.conf', '[Token]\nLabel=read\nPinReaders=group:ggtpm\n')
+        self.assertEqual(self.json('provision', '--plan', '--config', config)['missing'],
+                         ["who may read the PIN of 'read'"])
+        self.assertTrue(self.json('provision', '--config', config)['changed'])
+        check((False, False, True, False))
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+        self.assertFalse(self.reads(self.pin('read', 'so'), member, [bus.GGTPM_GID]))
+        self.remove('read')
+
+
+class Cuts(Case):
+    """kill -9 of ggtpmctl; the daemon and its helper are cut in tests/tpm/test-provision.py."""
+
+    def strace(self, *args):
+        trace = self.at('trace')
+        environment = self.env | {'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
+        with open(os.devnull, 'wb') as null:
+            return subprocess.run(['strace', '-f', '-qq', '-o', trace, *args, self.program, 'provision', '--config',
+                                   self.at('provision.conf')], env=environment, stdin=null, stdout=null, stderr=null,
+                                  check=False, timeout=cli.TIMEOUT_S).returncode
+
+    def count(self):
+        self.assertEqual(self.strace('-e', 'trace=' + ','.join(FILE_CALLS)), 0)
+        counts = {}
+        with open(self.at('trace'), encoding='utf-8', errors='replace') as file:
+            for thread, call in re.findall(r'^(\d+) +(\w+)\(', file.read(), re.M):
+                counts[(thread, call)] = counts.get((thread, call), 0) + 1
+        return {call: max([n for (_, c), n in counts.items() if c == call], default=0) for call in FILE_CALLS}
+
+    def clear(self):
+        if self.json('token', 'list')['tokens']:
+            self.remove('wide')
+        for name in os.listdir(self.place):
+            path = self.at(name)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif name != 'provision.conf':
+                os.unlink(path)
+
+    def assert_complete(self):
+        """The whole result, and nothing else."""
+        files = []
+        for directory, _, names in os.walk(self.place):
+            files += [os.path.relpath(os.path.join(directory, name), self.place) for name in names]
+        self.assertEqual(sorted(set(files) - {'trace', 'provision.conf'}),
+                         ['device.csr', 'lite/.config.yaml.ggtpmd', 'lite/config.yaml', 'v1/.config.json.ggtpmd',
+                          'v1/config.json', 'v2/.config.yaml.ggtpmd', 'v2/config.yaml'])
+        again = self.json('provision', '--config', self.at('provision.conf'))
+        self.assertFalse(again['changed'])
+        self.assertEqual(self.read('device.csr'), again['csr'])
+
+    def test_cuts(self):
+        if shutil.which('strace') is None:
+            self.skipTest('no strace')
+        if subprocess.run(['strace', '-o', os.devnull, 'true'], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest('not possible here: strace may not trace')
+        config = self.wide()
+        counts = self.count()
+        self.assert_complete()
+        points = [(call, n) for call in FILE_CALLS for n in range(1, counts[call] + 1)]
+        cut = 0
+        for call, n in points[:: 1 if EVERY_CUT else CUT_STEP]:
+            with self.subTest(call=call, n=n):
+                self.clear()
+                cut += self.strace('-e', f'trace={call}', '-e', f'inject={call}:signal=KILL:when={n}') != 0
+                # the job goes on by itself: this one waits for it
+                self.ok('provision', '--config', config)
+                self.assert_complete()
+        print(f'ggtpmctl: cut at {cut} of {len(points)} points: {counts}', file=sys.stderr)
+        self.assertGreater(cut, 0)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
