@@ -89,6 +89,13 @@ class Swtpm:
             _, size, response_code = struct.unpack(">HII", header)
             return response_code, self._read(connection, size - 10)
 
+    def handles(self, first):
+        """What is in the chip of the kind of a handle; nobody else may be connected."""
+        code, body = self.command(0x17a, struct.pack(">III", 1, first, 254))
+        if code != 0:
+            raise RuntimeError(f"GetCapability: 0x{code:x}")
+        return list(struct.unpack_from(f">{struct.unpack_from('>I', body, 5)[0]}I", body, 9))
+
     @staticmethod
     def _read(connection, size):
         data = b""

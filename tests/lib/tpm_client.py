@@ -18,6 +18,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 
 ST_NO_SESSIONS = 0x8001
 ST_SESSIONS = 0x8002
@@ -202,6 +203,37 @@ def connect_as(path, uid, gid, timeout=60):
     fds = array.array("i")
     fds.frombytes(control[0][2][:4])
     return Client(socket.socket(fileno=fds[0]), timeout)
+
+
+class TestTcti:
+    """tests/lib/tcti-test.c over a chip (an object with .socket and .dir); its rules are described there."""
+
+    def __init__(self, chip, options=""):
+        self._rules = os.path.join(chip.dir, "tcti")
+        self.conf = f"{os.environ['GGTPM_TEST_TCTI']}:path={chip.socket},rules={self._rules}{options}"
+        self.rules()
+
+    def rules(self, *lines):
+        """From the next call on; without lines nothing fails."""
+        with open(self._rules + ".new", "w", encoding="ascii") as rules:
+            rules.write("\n".join(lines))
+        os.rename(self._rules + ".new", self._rules)
+
+    def log(self, word=""):
+        """What has happened, the lines that begin with a word."""
+        try:
+            with open(self._rules + ".log", encoding="ascii") as log:
+                return [line.rstrip("\n") for line in log if line.startswith(word)]
+        except FileNotFoundError:
+            return []
+
+    def wait_log(self, word, count=1, timeout=60):
+        deadline = time.monotonic() + timeout
+        while len(found := self.log(word)) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{word}: {self.log()}")
+            time.sleep(0.002)
+        return found
 
 
 class Broker:

@@ -33,7 +33,6 @@ MODULE = os.environ["GGTPM_TCTI_MODULE"]
 
 class ClientsCase(unittest.TestCase):
     config = ""
-    tcti = None
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
@@ -43,9 +42,8 @@ class ClientsCase(unittest.TestCase):
         self.bus = self.stack.enter_context(private_bus.PrivateBus())
         self.tpm = self.stack.enter_context(swtpm.Swtpm())
         self.on_bus()
-        tcti = self.tpm.tcti if self.tcti else None
         self.broker = self.stack.enter_context(
-            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config, tcti=tcti))
+            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config, tcti=self.tcti()))
         self.connection = Gio.DBusConnection.new_for_address_sync(
             self.bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
             | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
@@ -58,9 +56,29 @@ class ClientsCase(unittest.TestCase):
     def on_bus(self):
         """What else a case needs on the bus."""
 
+    def tcti(self):
+        """How the broker reaches the chip; None: by its own TCTI."""
+
     def has_owner(self):
         return self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                                          "NameHasOwner", GLib.Variant("(s)", (NAME,)), None, 0, -1, None).unpack()[0]
+
+    def call(self, method, signature=None, *args):
+        parameters = GLib.Variant(signature, args) if signature else None
+        return self.connection.call_with_unix_fd_list_sync(NAME, PATH, INTERFACE, method, parameters, None,
+                                                           Gio.DBusCallFlags.NONE, 10000, None, None)
+
+    def create(self):
+        reply, fds = self.call("CreateConnection")
+        self.assertEqual(reply.get_type_string(), "(t)")
+        self.assertEqual(fds.get_length(), 1)
+
+        return reply.unpack()[0], tpm_client.Client(socket.socket(fileno=fds.get(0)))
+
+    def refused(self, *call):
+        with self.assertRaises(GLib.Error) as caught:
+            self.call(*call)
+        return Gio.DBusError.get_remote_error(caught.exception)
 
     def tctis(self):
         return {"socket": f"{MODULE}:path={self.broker.path}", "tabrmd": "tabrmd:bus_type=system"}
@@ -128,23 +146,6 @@ class Tools(ClientsCase):
 class Tabrmd(ClientsCase):
     config = "[Broker]\nMaxConnections=4\n"
 
-    def call(self, method, signature=None, *args):
-        parameters = GLib.Variant(signature, args) if signature else None
-        return self.connection.call_with_unix_fd_list_sync(NAME, PATH, INTERFACE, method, parameters, None,
-                                                           Gio.DBusCallFlags.NONE, 10000, None, None)
-
-    def create(self):
-        reply, fds = self.call("CreateConnection")
-        self.assertEqual(reply.get_type_string(), "(t)")
-        self.assertEqual(fds.get_length(), 1)
-
-        return reply.unpack()[0], tpm_client.Client(socket.socket(fileno=fds.get(0)))
-
-    def refused(self, *call):
-        with self.assertRaises(GLib.Error) as caught:
-            self.call(*call)
-        return Gio.DBusError.get_remote_error(caught.exception)
-
     def test_connection(self):
         identity, client = self.create()
         self.assertNotEqual(identity, 0)
@@ -182,9 +183,10 @@ class Tabrmd(ClientsCase):
             self.tpm.process.send_signal(signal.SIGSTOP)
             try:
                 busy.send(tpm_client.get_random())
-                # two rounds of the broker's loop: by then it is in the chip
+                # two rounds of the broker's loop, as in test_broker.py: by then it is in the chip
                 for _ in range(2):
-                    waiting.control(tpm_client.CONTROL_GET_ID)
+                    with self.broker.connect() as probe:
+                        probe.control(tpm_client.CONTROL_GET_ID)
                 self.assertEqual(self.refused("Cancel", "(t)", busy_id), NAME + ".Error.NotImplemented")
                 waiting.send(tpm_client.get_random())
                 self.assertEqual(self.call("Cancel", "(t)", waiting_id)[0].unpack(), (0,))
@@ -194,13 +196,36 @@ class Tabrmd(ClientsCase):
             self.assertEqual(busy.receive()[0], 0)
 
 
+class TabrmdCancel(ClientsCase):
+    """Of a command that is in a chip that can."""
+
+    def tcti(self):
+        self.faults = tpm_client.TestTcti(self.tpm)
+        return self.faults.conf
+
+    def test_cancel(self):
+        identity, busy = self.create()
+        with busy:
+            self.faults.rules("17b hold - 1")
+            busy.send(tpm_client.get_random())
+            self.faults.wait_log("hold 17b")
+            self.assertEqual(self.refused("Cancel", "(t)", identity ^ 1), NAME + ".Error.NotPermitted")
+            self.assertEqual(self.faults.log("cancel"), [])
+            self.assertEqual(self.call("Cancel", "(t)", identity)[0].unpack(), (0,))
+            self.assertEqual(busy.receive()[0], 0x909)
+            self.assertEqual(self.faults.log("cancel"), ["cancel"])
+            self.assertEqual(self.call("Cancel", "(t)", identity)[0].unpack(), (0,))
+            self.assertEqual(busy.ask(tpm_client.get_random())[0], 0)
+
+
 class TabrmdLocality(ClientsCase):
-    tcti = "swtpm"
+    def tcti(self):
+        return self.tpm.tcti
 
     def test_set_locality(self):
-        fds = Tabrmd.call(self, "CreateConnection")
-        identity = fds[0].unpack()[0]
-        self.assertEqual(Tabrmd.call(self, "SetLocality", "(ty)", identity, 2)[0].unpack(), (0,))
+        identity, client = self.create()
+        self.addCleanup(client.close)
+        self.assertEqual(self.call("SetLocality", "(ty)", identity, 2)[0].unpack(), (0,))
 
 
 class Sleep(ClientsCase):
