@@ -143,6 +143,9 @@ run_job (Worker *worker)
   if (worker->rc == TSS2_RC_SUCCESS)
     worker->rc = Tss2_Tcti_Receive (worker->tcti, &worker->response_size, worker->response,
                                     TSS2_TCTI_TIMEOUT_BLOCK);
+  /* Of a call that may take for ever, it is no answer. */
+  if (worker->rc == TSS2_TCTI_RC_TRY_AGAIN)
+    worker->rc = TSS2_TCTI_RC_IO_ERROR;
 }
 
 /* FALSE: quit. */

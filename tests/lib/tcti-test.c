@@ -2,9 +2,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * libtss2-tcti-test.so: a TCTI for the loader, `PATH.so:path=SOCKET,rules=FILE[,poll=0]`, over a software TPM's socket
- * with raw TPM framing. Can all that a TCTI may (poll handles unless poll=0, localities 0 to 4, cancelling), and fails
- * as it is told. FILE is looked at before each call; a line is
+ * libtss2-tcti-test.so: a TCTI for the loader, `PATH.so:path=SOCKET,rules=FILE`, over a software TPM's socket with raw
+ * TPM framing. Can set localities (0 to 4) and cancel, has no poll handles, and fails as it is told. FILE is looked at
+ * before each call; a line is
  *
  *   WHAT CALL ARGUMENT [COUNT]
  *
@@ -22,13 +22,10 @@
 
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <tss2/tss2_tcti.h>
 #include <tss2/tss2_tpm2_types.h>
-#include <unistd.h>
 
 #define MAGIC        0x7463746974657374ULL
 #define HEADER_SIZE  10
@@ -57,8 +54,6 @@ typedef struct
   char *text; /* of the rules below */
   GArray *rules;
   GSocketConnection *connection;
-  gboolean polled;
-  int event_fd;
   gboolean busy;  /* between transmit and receive */
   gboolean ready; /* the answer is there, or the code in its place */
   TSS2_RC rc;
@@ -166,13 +161,9 @@ static void G_GNUC_PRINTF (2, 3) say (const TctiTest *tcti, const char *format, 
 static void
 set_ready (TctiTest *tcti, TSS2_RC rc)
 {
-  guint64 one = 1;
-
   tcti->rc = rc;
   tcti->ready = TRUE;
   g_cond_signal (&tcti->cond);
-  if (write (tcti->event_fd, &one, sizeof one) != sizeof one)
-    g_warning ("eventfd");
 }
 
 static TSS2_RC
@@ -236,8 +227,6 @@ on_transmit (TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
 static TSS2_RC
 receive_locked (TctiTest *tcti, size_t *size, uint8_t *response, int32_t timeout)
 {
-  guint64 count;
-
   if (!tcti->busy)
     return TSS2_TCTI_RC_BAD_SEQUENCE;
   while (!tcti->ready && timeout == TSS2_TCTI_TIMEOUT_BLOCK)
@@ -247,8 +236,6 @@ receive_locked (TctiTest *tcti, size_t *size, uint8_t *response, int32_t timeout
   if (tcti->rc == TSS2_RC_SUCCESS && *size < tcti->size)
     return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
   tcti->busy = FALSE;
-  if (read (tcti->event_fd, &count, sizeof count) != sizeof count)
-    g_warning ("eventfd");
   if (tcti->rc != TSS2_RC_SUCCESS)
     return tcti->rc;
   memcpy (response, tcti->answer, tcti->size);
@@ -301,21 +288,6 @@ on_cancel (TSS2_TCTI_CONTEXT *context)
 }
 
 static TSS2_RC
-on_get_poll_handles (TSS2_TCTI_CONTEXT *context, TSS2_TCTI_POLL_HANDLE *handles, size_t *n)
-{
-  TctiTest *tcti = (TctiTest *)context;
-
-  if (!tcti->polled)
-    return TSS2_TCTI_RC_NOT_IMPLEMENTED;
-  if (handles != NULL && *n < 1)
-    return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
-  *n = 1;
-  if (handles != NULL)
-    *handles = (TSS2_TCTI_POLL_HANDLE){ .fd = tcti->event_fd, .events = POLLIN };
-  return TSS2_RC_SUCCESS;
-}
-
-static TSS2_RC
 on_set_locality (TSS2_TCTI_CONTEXT *context, uint8_t locality)
 {
   TctiTest *tcti = (TctiTest *)context;
@@ -333,8 +305,6 @@ on_finalize (TSS2_TCTI_CONTEXT *context)
   TctiTest *tcti = (TctiTest *)context;
 
   g_clear_object (&tcti->connection);
-  if (tcti->event_fd >= 0)
-    close (tcti->event_fd);
   g_array_unref (tcti->rules);
   g_free (tcti->text);
   g_free (tcti->path);
@@ -370,7 +340,6 @@ static TSS2_RC
 init (TSS2_TCTI_CONTEXT *context, size_t *size, const char *config)
 {
   TctiTest *tcti = (TctiTest *)context;
-  g_autofree char *poll = NULL;
   TSS2_RC rc;
 
   *size = sizeof (TctiTest);
@@ -384,7 +353,6 @@ init (TSS2_TCTI_CONTEXT *context, size_t *size, const char *config)
       .receive = on_receive,
       .finalize = on_finalize,
       .cancel = on_cancel,
-      .getPollHandles = on_get_poll_handles,
       .setLocality = on_set_locality,
     },
   };
@@ -392,11 +360,8 @@ init (TSS2_TCTI_CONTEXT *context, size_t *size, const char *config)
   g_cond_init (&tcti->cond);
   tcti->path = get_option (config, "path=");
   tcti->rules_path = get_option (config, "rules=");
-  poll = get_option (config, "poll=");
-  tcti->polled = !g_str_equal (poll, "0");
   tcti->rules = g_array_new (FALSE, FALSE, sizeof (Rule));
   g_array_set_clear_func (tcti->rules, rule_clear);
-  tcti->event_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   rc = open_chip (tcti);
   if (rc != TSS2_RC_SUCCESS)
     on_finalize (context);
@@ -407,7 +372,7 @@ static const TSS2_TCTI_INFO info = {
   .version = 2,
   .name = "tcti-test",
   .description = "a software TPM that fails as it is told",
-  .config_help = "path=SOCKET,rules=FILE[,poll=0]",
+  .config_help = "path=SOCKET,rules=FILE",
   .init = init,
 };
 

@@ -208,9 +208,9 @@ def connect_as(path, uid, gid, timeout=60):
 class TestTcti:
     """tests/lib/tcti-test.c over a chip (an object with .socket and .dir); its rules are described there."""
 
-    def __init__(self, chip, options=""):
+    def __init__(self, chip):
         self._rules = os.path.join(chip.dir, "tcti")
-        self.conf = f"{os.environ['GGTPM_TEST_TCTI']}:path={chip.socket},rules={self._rules}{options}"
+        self.conf = f"{os.environ['GGTPM_TEST_TCTI']}:path={chip.socket},rules={self._rules}"
         self.rules()
 
     def rules(self, *lines):

@@ -43,7 +43,8 @@ class ClientsCase(unittest.TestCase):
         self.tpm = self.stack.enter_context(swtpm.Swtpm())
         self.on_bus()
         self.broker = self.stack.enter_context(
-            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config, tcti=self.tcti()))
+            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config,
+                              tcti=self.tcti()))
         self.connection = Gio.DBusConnection.new_for_address_sync(
             self.bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
             | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)

@@ -25,11 +25,9 @@ TCTI_CODES = [0xa0001, 0xa0002, 0xa0003, 0xa0004, 0xa0005, 0xa0006, 0xa0007, 0xa
 
 
 class TctiCase(BrokerCase):
-    options = ""
-
     def setUp(self):
         super().setUp()
-        self.tcti = tpm_client.TestTcti(self.tpm, self.options)
+        self.tcti = tpm_client.TestTcti(self.tpm)
 
     def start(self, *options, **more):
         return super().start(*options, tcti=self.tcti.conf, **more)
@@ -108,8 +106,8 @@ class Cancel(TctiCase):
             self.assertEqual(client.ask(command)[0], 0)
 
     def test_at_any_moment(self):
-        """Whenever it comes: before the command is read, in the queue, in the chip, or too late. The command is answered
-        once, by the chip or with TPM_RC_CANCELED."""
+        """Whenever it comes: before the command is read, in the queue, in the chip, or too late. The command is
+        answered once, by the chip or with TPM_RC_CANCELED."""
         self.start()
         client, third = self.connect(), self.connect()
         identity = self.identify(client)
@@ -122,12 +120,6 @@ class Cancel(TctiCase):
             seen.add(code)
         self.assertLessEqual(seen, {0, CANCELED})
         self.assertEqual(client.ask(tpm_client.get_random())[0], 0)
-
-
-class CancelBlocking(Cancel):
-    """The same over a TCTI without poll handles: a thread receives."""
-
-    options = ",poll=0"
 
 
 class Locality(TctiCase):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Clients that hang up, stall, flood and talk nonsense, on both front ends: nobody else notices, and nothing is left."""
+"""Clients that hang up, stall, flood and talk nonsense, on both front ends: nobody else notices, nothing is left."""
 
 import contextlib
 import os
