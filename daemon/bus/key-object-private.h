@@ -40,13 +40,21 @@ typedef struct
   char *hash;
   char *algorithm;
   gboolean is_digest;
+  Signer *signer;         /* main thread */
+  HelperLine *distrusted; /* that has failed; NULL: none */
 } KeyArgs;
 
 KeyArgs *key_args_new (KeyObject *object);
 void key_args_free (gpointer data);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KeyArgs, key_args_free)
 
-/* Begins the operation; takes @args. @pin_fd: of the message; -1: none */
+/* Takes @args. @pin_fd: of the message; -1: none */
+Operation *key_object_new_operation (KeyObject *object,
+                                     const OperationType *type,
+                                     GDBusMethodInvocation *invocation,
+                                     KeyArgs *args,
+                                     int pin_fd);
+/* The same, and begins it. */
 void key_object_start (KeyObject *object,
                        const OperationType *type,
                        GDBusMethodInvocation *invocation,

@@ -30,6 +30,7 @@ key_args_free (gpointer data)
   g_free (args->mechanism);
   g_free (args->hash);
   g_free (args->algorithm);
+  g_clear_pointer (&args->distrusted, helper_line_unref);
   g_free (args);
 }
 
@@ -44,6 +45,22 @@ key_args_new (KeyObject *object)
   return args;
 }
 
+Operation *
+key_object_new_operation (KeyObject *object,
+                          const OperationType *type,
+                          GDBusMethodInvocation *invocation,
+                          KeyArgs *args,
+                          int pin_fd)
+{
+  Operation *operation = operation_new (object->context, type, object->skeleton, invocation, args);
+  g_autofree char *name =
+      g_strdup_printf ("%s/%s", object->token, ggtpm_key_get_label (object->skeleton));
+
+  operation_set_key (operation, name);
+  operation_add_pin (operation, pin_fd, &args->pin);
+  return operation;
+}
+
 void
 key_object_start (KeyObject *object,
                   const OperationType *type,
@@ -52,14 +69,7 @@ key_object_start (KeyObject *object,
                   int pin_fd,
                   OperationAnswer answer)
 {
-  Operation *operation = operation_new (object->context, type, object->skeleton, invocation, args);
-
-  g_autofree char *name =
-      g_strdup_printf ("%s/%s", object->token, ggtpm_key_get_label (object->skeleton));
-
-  operation_set_key (operation, name);
-  operation_add_pin (operation, pin_fd, &args->pin);
-  operation_start (operation, answer);
+  operation_start (key_object_new_operation (object, type, invocation, args, pin_fd), answer);
 }
 
 /* ---- the certificate ---- */

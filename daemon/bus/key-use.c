@@ -16,6 +16,27 @@
 
 /* ---- Sign ---- */
 
+typedef struct
+{
+  GBytes *signature;
+  Signer *signer; /* main thread */
+  char *token;
+  GBytes *id;
+  TokenTicket ticket; /* empty: none */
+} Signed;
+
+static void
+signed_free (gpointer data)
+{
+  Signed *result = data;
+
+  g_bytes_unref (result->signature);
+  g_free (result->token);
+  g_bytes_unref (result->id);
+  token_ticket_clear (&result->ticket);
+  g_free (result);
+}
+
 static gpointer
 op_sign (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
@@ -23,17 +44,98 @@ op_sign (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
   TokenSignParams params = { .mechanism = args->mechanism,
                              .hash = args->hash,
                              .is_digest = args->is_digest };
+  g_auto (TokenTicket) ticket = { NULL, NULL };
+  GBytes *signature;
+  Signed *result;
 
-  return tokens_sign (args->tokens, tpm, args->token, args->id, args->data, &params, args->pin,
-                      cancellable, error);
+  if (args->distrusted != NULL)
+    tokens_distrust (args->tokens, args->distrusted);
+  signature = tokens_sign (args->tokens, tpm, args->token, args->id, args->data, &params, args->pin,
+                           &ticket, cancellable, error);
+  if (signature == NULL)
+    return NULL;
+  result = g_new0 (Signed, 1);
+  result->signature = signature;
+  result->signer = args->signer;
+  result->token = g_strdup (args->token);
+  result->id = g_bytes_ref (args->id);
+  result->ticket = ticket;
+  ticket = (TokenTicket){ NULL, NULL };
+  return result;
 }
 
 static void
-answer_sign (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
+answer_signature (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer signature)
 {
-  ggtpm_key_complete_sign (
-      skeleton, invocation, NULL,
-      g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, (GBytes *)result, TRUE));
+  ggtpm_key_complete_sign (skeleton, invocation, NULL,
+                           g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, signature, TRUE));
+}
+
+static void
+answer_sign (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer data)
+{
+  Signed *result = data;
+
+  signer_add (result->signer, result->token, result->id, &result->ticket);
+  answer_signature (skeleton, invocation, result->signature);
+}
+
+/* A call that is tried at the warm signer; not started on the lane yet. */
+typedef struct
+{
+  Operation *operation;
+  KeyArgs *args; /* the operation's */
+} WarmCall;
+
+static void
+warm_sign_done (GBytes *signature, HelperLine *line, GError *error, gpointer user_data)
+{
+  g_autofree WarmCall *call = user_data;
+
+  if (!g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_FAILED))
+    {
+      operation_end (call->operation, answer_signature, signature, error);
+      return;
+    }
+  g_error_free (error);
+  call->args->distrusted = helper_line_ref (line);
+  operation_start (call->operation, answer_sign);
+}
+
+/* FALSE with @error, or without it where the lane has to do it. */
+static gboolean
+sign_warm (KeyObject *object, WarmCall *call, GError **error)
+{
+  KeyArgs *args = call->args;
+  const TokenSignParams params = { args->mechanism, args->hash, args->is_digest };
+  g_autoptr (GBytes) digest = NULL;
+  const char *mechanism = NULL;
+  const char *hash = NULL;
+
+  return tokens_settle_signing (ggtpm_key_get_algorithm (object->skeleton), &params, args->data,
+                                &mechanism, &hash, &digest, error) &&
+         object->context->unavailable == NULL &&
+         signer_sign (object->context->signer, args->token, args->id, mechanism, hash, digest,
+                      warm_sign_done, call);
+}
+
+static void
+begin_sign (KeyObject *object, GDBusMethodInvocation *invocation, KeyArgs *args, int pin_fd)
+{
+  static const OperationType type = { op_sign, key_args_free, signed_free, FALSE };
+  Operation *operation = key_object_new_operation (object, &type, invocation, args, pin_fd);
+  WarmCall *call = g_new (WarmCall, 1);
+  GError *error = NULL;
+
+  *call = (WarmCall){ operation, args };
+  args->signer = object->context->signer;
+  if (pin_fd < 0 && sign_warm (object, call, &error))
+    return;
+  g_free (call);
+  if (error != NULL)
+    operation_end (operation, NULL, NULL, error);
+  else
+    operation_start (operation, answer_sign);
 }
 
 static gboolean
@@ -98,8 +200,6 @@ handle_sign (GgtpmKey *skeleton,
              GVariant *options,
              gpointer user_data)
 {
-  static const OperationType type = { op_sign, key_args_free, (GDestroyNotify)g_bytes_unref,
-                                      FALSE };
   KeyObject *object = user_data;
   g_autoptr (KeyArgs) args = key_args_new (object);
   GError *error = NULL;
@@ -109,7 +209,7 @@ handle_sign (GgtpmKey *skeleton,
   if (!parse_sign (options, fds, args, &pin_fd, &error) || !check_data (args, &error))
     reply_error (invocation, error);
   else
-    key_object_start (object, &type, invocation, g_steal_pointer (&args), pin_fd, answer_sign);
+    begin_sign (object, invocation, g_steal_pointer (&args), pin_fd);
   return TRUE;
 }
 

@@ -282,6 +282,19 @@ admit (Operation *operation)
 }
 
 void
+operation_end (Operation *operation, OperationAnswer answer, gpointer result, GError *error)
+{
+  GDBusMethodInvocation *invocation = g_steal_pointer (&operation->invocation);
+
+  check_health (operation->context, operation->key, error);
+  if (result == NULL)
+    reply_error (invocation, error);
+  else
+    answer (operation->skeleton, invocation, result);
+  operation_free (operation);
+}
+
+void
 operation_start (Operation *operation, OperationAnswer answer)
 {
   operation->answer = answer;

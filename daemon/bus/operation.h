@@ -10,6 +10,7 @@
 #include "common/config.h"
 #include "common/secret.h"
 #include "health/monitor.h"
+#include "token/signer.h"
 #include "token/tokens.h"
 #include "tpm/worker.h"
 
@@ -24,6 +25,7 @@ typedef struct
   Gate *gate;
   Jobs *jobs;
   Tokens *tokens; /* in operations only */
+  Signer *signer;
   Worker *lane;
   Monitor *monitor;
   Worker *chip; /* for what needs no token */
@@ -69,6 +71,10 @@ void operation_add_pin (Operation *operation, int fd, Secret **location);
 
 /* Before the start: it is a use of this key, and monitor_note_key_use() is told how it went. @name: `TOKEN/KEY` */
 void operation_set_key (Operation *operation, const char *name);
+
+/* Takes @operation, which was not started, and @error: answers the call with @result, or where that is NULL with
+ * @error. */
+void operation_end (Operation *operation, OperationAnswer answer, gpointer result, GError *error);
 
 /* Takes @operation; its end answers the call. */
 void operation_start (Operation *operation, OperationAnswer answer);

@@ -190,6 +190,7 @@ service_new (GDBusConnection *connection,
   service->context.gate = service->gate;
   service->context.jobs = service->jobs;
   service->context.tokens = tokens;
+  service->context.signer = signer_new ();
   service->context.lane = token_lane;
   service->context.monitor = monitor;
   service->context.chip = chip;
@@ -208,6 +209,7 @@ service_free (Service *service)
   g_dbus_interface_skeleton_unexport (manager_object_get_skeleton (service->manager));
   g_dbus_interface_skeleton_unexport (provisioning_object_get_skeleton (service->provisioning));
   g_dbus_object_manager_server_unexport (service->objects, GGTPM_DEVICE_PATH);
+  signer_free (service->context.signer);
   catalog_free (service->catalog);
   jobs_free (service->jobs);
   ownership_object_free (service->ownership);

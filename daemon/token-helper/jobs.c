@@ -19,6 +19,7 @@ static gboolean run_list (Request *request, json_object *answer, GError **error)
 static gboolean run_init_token (Request *request, json_object *answer, GError **error);
 static gboolean run_generate_key (Request *request, json_object *answer, GError **error);
 static gboolean run_sign (Request *request, json_object *answer, GError **error);
+static gboolean run_sign_again (Request *request, json_object *answer, GError **error);
 static gboolean run_put_certificate (Request *request, json_object *answer, GError **error);
 static gboolean run_login (Request *request, json_object *answer, GError **error);
 static gboolean run_reopen (Request *request, json_object *answer, GError **error);
@@ -47,6 +48,12 @@ static const struct
     { { "token", MEMBER_LABEL },
       { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
       { "id", MEMBER_BYTES },
+      { "mechanism", MEMBER_TEXT },
+      { "hash", MEMBER_TEXT },
+      { "digest", MEMBER_BYTES } } },
+  { PROTOCOL_JOB_SIGN_AGAIN,
+    run_sign_again,
+    { { "ticket", MEMBER_LABEL },
       { "mechanism", MEMBER_TEXT },
       { "hash", MEMBER_TEXT },
       { "digest", MEMBER_BYTES } } },
@@ -346,25 +353,52 @@ check_mechanism (const char *mechanism, GError **error)
 }
 
 static gboolean
-run_sign (Request *request, json_object *answer, GError **error)
+sign (Request *request,
+      CK_SESSION_HANDLE session,
+      CK_OBJECT_HANDLE object,
+      json_object *answer,
+      GError **error)
 {
-  const char *mechanism = request_get_text (request, "mechanism");
-  g_autoptr (GBytes) id = request_get_bytes (request, "id");
   g_autoptr (GBytes) digest = request_get_bytes (request, "digest");
-  g_autoptr (GBytes) signature = NULL;
-  CK_SESSION_HANDLE session = 0;
-  CK_OBJECT_HANDLE object = 0;
+  g_autoptr (GBytes) signature =
+      objects_sign (request->pkcs11, session, object, request_get_text (request, "mechanism"),
+                    request_get_text (request, "hash"), digest, error);
 
-  if (!check_mechanism (mechanism, error) || !request_login (request, &session, error))
-    return FALSE;
-  if (!key_jobs_find_private (request, session, id, &object, error))
-    return FALSE;
-  signature = objects_sign (request->pkcs11, session, object, mechanism,
-                            request_get_text (request, "hash"), digest, error);
   if (signature == NULL)
     return FALSE;
   request_add_bytes (answer, "signature", signature);
   return TRUE;
+}
+
+static gboolean
+run_sign (Request *request, json_object *answer, GError **error)
+{
+  g_autoptr (GBytes) id = request_get_bytes (request, "id");
+  g_autofree char *ticket = NULL;
+  CK_SESSION_HANDLE session = 0;
+  CK_OBJECT_HANDLE object = 0;
+
+  if (!check_mechanism (request_get_text (request, "mechanism"), error) ||
+      !request_login (request, &session, error) ||
+      !key_jobs_find_private (request, session, id, &object, error) ||
+      !sign (request, session, object, answer, error))
+    return FALSE;
+  ticket = g_strdup_printf ("%" G_GUINT64_FORMAT,
+                            pkcs11_issue_ticket (request->pkcs11, session, object));
+  request_add_text (answer, "ticket", ticket);
+  return TRUE;
+}
+
+static gboolean
+run_sign_again (Request *request, json_object *answer, GError **error)
+{
+  guint64 ticket = g_ascii_strtoull (request_get_text (request, "ticket"), NULL, 10);
+  CK_SESSION_HANDLE session = 0;
+  CK_OBJECT_HANDLE object = 0;
+
+  return check_mechanism (request_get_text (request, "mechanism"), error) &&
+         pkcs11_redeem_ticket (request->pkcs11, ticket, &session, &object, error) &&
+         sign (request, session, object, answer, error);
 }
 
 static gboolean

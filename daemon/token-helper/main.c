@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* What a killed parent or a curious user must not leave or find: PINs are in this process. */
@@ -44,9 +45,14 @@ static gboolean
 send_answer (json_object *answer)
 {
   gsize len = 0;
-  const char *text = json_object_to_json_string_length (answer, JSON_C_TO_STRING_PLAIN, &len);
+  char *text = (char *)json_object_to_json_string_length (answer, JSON_C_TO_STRING_PLAIN, &len);
+  gboolean sent;
 
-  return write_all (text, len) && write_all ("\n", 1);
+  /* One write for all: the NUL behind the text is made its newline. */
+  text[len] = '\n';
+  sent = write_all (text, len + 1);
+  text[len] = '\0';
+  return sent;
 }
 
 static json_object *
@@ -99,38 +105,74 @@ handle_lines (Pkcs11 *pkcs11, char *input, gsize *len)
   return TRUE;
 }
 
-/* Waits for input; the store is closed after a while without any. */
-static void
-wait_for_input (Pkcs11 *pkcs11, int idle_close_s)
+/* One request of the second socket; FALSE when that has ended. */
+static gboolean
+handle_message (Pkcs11 *pkcs11, int line)
 {
-  struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
+  char message[PROTOCOL_MAX_MESSAGE + 1];
+  json_object *answer;
+  const char *text;
+  gsize len = 0;
+  ssize_t n = recv (line, message, PROTOCOL_MAX_MESSAGE, 0);
 
-  if (poll (&input, 1, idle_close_s * 1000) == 0)
-    pkcs11_close (pkcs11);
+  if (n <= 0)
+    return n < 0 && errno == EINTR;
+  message[n] = '\0';
+  answer = handle_line (pkcs11, message, (gsize)n);
+  text = json_object_to_json_string_length (answer, JSON_C_TO_STRING_PLAIN, &len);
+  n = send (line, text, len, MSG_NOSIGNAL);
+  json_object_put (answer);
+  return n >= 0;
 }
 
+typedef enum
+{
+  INPUT_GOES_ON,
+  INPUT_ENDED,
+  INPUT_BROKEN,
+} Input;
+
+static Input
+handle_input (Pkcs11 *pkcs11, char *input, gsize *len)
+{
+  ssize_t n = read (STDIN_FILENO, input + *len, PROTOCOL_MAX_LINE - *len);
+
+  if (n < 0 && errno == EINTR)
+    return INPUT_GOES_ON;
+  if (n <= 0)
+    return n == 0 && *len == 0 ? INPUT_ENDED : INPUT_BROKEN;
+  *len += (gsize)n;
+  if (!handle_lines (pkcs11, input, len))
+    return INPUT_BROKEN;
+  if (*len < PROTOCOL_MAX_LINE)
+    return INPUT_GOES_ON;
+  g_printerr ("a request is longer than %d bytes\n", PROTOCOL_MAX_LINE);
+  return INPUT_BROKEN;
+}
+
+/* The store is closed after a while without any request. */
 static int
-serve (Pkcs11 *pkcs11, int idle_close_s)
+serve (Pkcs11 *pkcs11, int idle_close_s, int line)
 {
   g_autofree char *input = g_malloc (PROTOCOL_MAX_LINE);
+  struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 }, { line, POLLIN, 0 } };
+  Input state = INPUT_GOES_ON;
   gsize len = 0;
 
-  while (len < PROTOCOL_MAX_LINE)
+  while (state == INPUT_GOES_ON)
     {
-      ssize_t n;
+      int n = poll (fds, G_N_ELEMENTS (fds), idle_close_s * 1000);
 
-      wait_for_input (pkcs11, idle_close_s);
-      n = read (STDIN_FILENO, input + len, PROTOCOL_MAX_LINE - len);
-      if (n < 0 && errno == EINTR)
-        continue;
+      if (n == 0)
+        pkcs11_close (pkcs11);
       if (n <= 0)
-        return n == 0 && len == 0 ? 0 : 1;
-      len += (gsize)n;
-      if (!handle_lines (pkcs11, input, &len))
-        return 1;
+        continue;
+      if (fds[1].revents != 0 && !handle_message (pkcs11, line))
+        fds[1].fd = -1;
+      if (fds[0].revents != 0)
+        state = handle_input (pkcs11, input, &len);
     }
-  g_printerr ("a request is longer than %d bytes\n", PROTOCOL_MAX_LINE);
-  return 1;
+  return state == INPUT_ENDED ? 0 : 1;
 }
 
 int
@@ -138,12 +180,17 @@ main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
   guint64 idle_close_s = 0;
+  guint64 line = 0;
   Pkcs11 *pkcs11;
   int status;
 
-  if (argc != 3 || !g_ascii_string_to_unsigned (argv[2], 10, 1, 3600, &idle_close_s, NULL))
+  if (argc < 3 || argc > 4 ||
+      !g_ascii_string_to_unsigned (argv[2], 10, 1, 3600, &idle_close_s, NULL) ||
+      (argc == 4 && !g_ascii_string_to_unsigned (argv[3], 10, 3, 255, &line, NULL)))
     {
-      g_printerr ("usage: %s PKCS11-MODULE SECONDS\nThis program is started by ggtpmd.\n", argv[0]);
+      g_printerr (
+          "usage: %s PKCS11-MODULE SECONDS [DESCRIPTOR]\nThis program is started by ggtpmd.\n",
+          argv[0]);
       return 2;
     }
   if (!protect_process ())
@@ -161,7 +208,7 @@ main (int argc, char **argv)
       json_object_put (answer);
       return 1;
     }
-  status = serve (pkcs11, (int)idle_close_s);
+  status = serve (pkcs11, (int)idle_close_s, argc == 4 ? (int)line : -1);
   pkcs11_free (pkcs11);
   /* Without exit handlers: the module's own would run after its C_Finalize. */
   _exit (status);

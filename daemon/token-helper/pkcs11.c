@@ -13,9 +13,13 @@
 #include <openssl/sha.h>
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* Objects asked for at once, and more than that in further calls. */
 #define FIND_BATCH 64
+
+/* When there are more, the oldest one ends. */
+#define MAX_TICKETS 64
 
 typedef struct
 {
@@ -25,11 +29,22 @@ typedef struct
   guint8 pin_mac[SHA256_DIGEST_LENGTH]; /* while logged_in */
 } Session;
 
+typedef struct
+{
+  guint64 number;
+  CK_SESSION_HANDLE session;
+  CK_OBJECT_HANDLE object;
+} Ticket;
+
 struct _Pkcs11
 {
   CK_FUNCTION_LIST *functions;
   gboolean initialised;
   GArray *sessions; /* of Session */
+  GArray *tickets;  /* of Ticket */
+  guint64 last_ticket;
+  char *database;
+  struct stat read_at; /* of the database, when it was read */
   guint8 mac_key[SHA256_DIGEST_LENGTH];
 };
 
@@ -90,6 +105,14 @@ pkcs11_check (CK_RV rv, const char *what, GError **error)
 
 /* ---- the module ---- */
 
+static char *
+make_database_path (void)
+{
+  const char *store = g_getenv ("TPM2_PKCS11_STORE");
+
+  return g_build_filename (store != NULL ? store : "", "tpm2_pkcs11.sqlite3", NULL);
+}
+
 Pkcs11 *
 pkcs11_new (const char *path, GError **error)
 {
@@ -98,6 +121,8 @@ pkcs11_new (const char *path, GError **error)
   void *module;
 
   self->sessions = g_array_new (FALSE, TRUE, sizeof (Session));
+  self->tickets = g_array_new (FALSE, TRUE, sizeof (Ticket));
+  self->database = make_database_path ();
   if (RAND_bytes (self->mac_key, sizeof self->mac_key) != 1)
     {
       g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "no random numbers");
@@ -126,6 +151,7 @@ pkcs11_close (Pkcs11 *self)
   for (guint i = 0; i < self->sessions->len; i++)
     self->functions->C_CloseSession (g_array_index (self->sessions, Session, i).handle);
   g_array_set_size (self->sessions, 0);
+  g_array_set_size (self->tickets, 0);
   self->functions->C_Finalize (NULL);
   self->initialised = FALSE;
 }
@@ -138,7 +164,17 @@ pkcs11_free (Pkcs11 *self)
   pkcs11_close (self);
   secret_wipe (self->mac_key, sizeof self->mac_key);
   g_array_unref (self->sessions);
+  g_array_unref (self->tickets);
+  g_free (self->database);
   g_free (self);
+}
+
+/* All 0 where there is none. */
+static void
+look_at_database (Pkcs11 *self, struct stat *out_status)
+{
+  if (stat (self->database, out_status) < 0)
+    memset (out_status, 0, sizeof *out_status);
 }
 
 CK_FUNCTION_LIST *
@@ -147,8 +183,10 @@ pkcs11_get_functions (Pkcs11 *self, GError **error)
   /* libtpm2_pkcs11 1.9 that was once initialised without this flag stays without locks for good. */
   CK_C_INITIALIZE_ARGS arguments = { .flags = CKF_OS_LOCKING_OK };
 
-  if (!self->initialised &&
-      !pkcs11_check (self->functions->C_Initialize (&arguments), "opening the token store", error))
+  if (self->initialised)
+    return self->functions;
+  look_at_database (self, &self->read_at);
+  if (!pkcs11_check (self->functions->C_Initialize (&arguments), "opening the token store", error))
     return NULL;
   self->initialised = TRUE;
   return self->functions;
@@ -262,6 +300,14 @@ hash_pin (Pkcs11 *self, const char *pin, guint8 *out_mac)
         out_mac, &len);
 }
 
+static void
+end_tickets (Pkcs11 *self, CK_SESSION_HANDLE session)
+{
+  for (guint i = self->tickets->len; i > 0; i--)
+    if (g_array_index (self->tickets, Ticket, i - 1).session == session)
+      g_array_remove_index (self->tickets, i - 1);
+}
+
 static gboolean
 log_user_in (Pkcs11 *self, Session *session, const char *pin, GError **error)
 {
@@ -274,6 +320,7 @@ log_user_in (Pkcs11 *self, Session *session, const char *pin, GError **error)
   if (session->logged_in)
     self->functions->C_Logout (session->handle);
   session->logged_in = FALSE;
+  end_tickets (self, session->handle);
 
   rv = self->functions->C_Login (session->handle, CKU_USER, (CK_UTF8CHAR *)pin, strlen (pin));
   if (!pkcs11_check (rv, "logging in to the token", error))
@@ -300,6 +347,64 @@ pkcs11_login (Pkcs11 *self,
     return FALSE;
   *out_session = session->handle;
   return TRUE;
+}
+
+/* ---- tickets ---- */
+
+guint64
+pkcs11_issue_ticket (Pkcs11 *self, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+{
+  Ticket made = { self->last_ticket + 1, session, object };
+
+  for (guint i = 0; i < self->tickets->len; i++)
+    {
+      const Ticket *ticket = &g_array_index (self->tickets, Ticket, i);
+
+      if (ticket->session == session && ticket->object == object)
+        return ticket->number;
+    }
+  if (self->tickets->len == MAX_TICKETS)
+    g_array_remove_index (self->tickets, 0);
+  g_array_append_val (self->tickets, made);
+  self->last_ticket = made.number;
+  return made.number;
+}
+
+/* Not what has been read, which says as much as the daemon's store_get_stamp(). */
+static gboolean
+has_changed (Pkcs11 *self)
+{
+  const struct stat *old = &self->read_at;
+  struct stat now;
+
+  look_at_database (self, &now);
+  return now.st_ino != old->st_ino || now.st_size != old->st_size ||
+         now.st_mtim.tv_sec != old->st_mtim.tv_sec || now.st_mtim.tv_nsec != old->st_mtim.tv_nsec;
+}
+
+gboolean
+pkcs11_redeem_ticket (Pkcs11 *self,
+                      guint64 number,
+                      CK_SESSION_HANDLE *out_session,
+                      CK_OBJECT_HANDLE *out_object,
+                      GError **error)
+{
+  if (self->tickets->len > 0 && has_changed (self))
+    g_array_set_size (self->tickets, 0);
+  for (guint i = 0; i < self->tickets->len; i++)
+    {
+      const Ticket *ticket = &g_array_index (self->tickets, Ticket, i);
+
+      if (ticket->number == number)
+        {
+          *out_session = ticket->session;
+          *out_object = ticket->object;
+          return TRUE;
+        }
+    }
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED,
+                       "the ticket is not valid: the login has ended, or the store has changed");
+  return FALSE;
 }
 
 /* ---- objects ---- */

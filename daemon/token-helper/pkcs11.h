@@ -51,6 +51,18 @@ gboolean pkcs11_login (Pkcs11 *self,
                        CK_SESSION_HANDLE *out_session,
                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * For a key and the login that has found it: what it is used by again without a PIN. The same for the same key; no
+ * number is used twice. It ends with pkcs11_close(), with that login, and when anybody changes the database.
+ */
+guint64 pkcs11_issue_ticket (Pkcs11 *self, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
+/* Errors: GGTPM_ERROR_AUTH_REQUIRED. */
+gboolean pkcs11_redeem_ticket (Pkcs11 *self,
+                               guint64 number,
+                               CK_SESSION_HANDLE *out_session,
+                               CK_OBJECT_HANDLE *out_object,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Of CK_OBJECT_HANDLE; @template has @n attributes. Free with g_array_unref(). */
 GArray *pkcs11_find (Pkcs11 *self,
                      CK_SESSION_HANDLE session,

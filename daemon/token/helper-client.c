@@ -18,8 +18,15 @@
 /* For the module to close its sessions and end. */
 #define EXIT_TIMEOUT_MS 2000
 
+struct _HelperLine
+{
+  GSubprocess *process;
+  int fd;
+};
+
 struct _HelperClient
 {
+  HelperLine *line;
   GSubprocess *process;
   int socket; /* its standard input and output */
   int log;    /* its standard error */
@@ -35,6 +42,47 @@ close_fd (int *fd)
   if (*fd >= 0)
     close (*fd);
   *fd = -1;
+}
+
+/* ---- the second socket ---- */
+
+static void
+clear_line (gpointer data)
+{
+  HelperLine *line = data;
+
+  g_object_unref (line->process);
+  close_fd (&line->fd);
+}
+
+HelperLine *
+helper_client_get_line (HelperClient *client)
+{
+  return client->line;
+}
+
+HelperLine *
+helper_line_ref (HelperLine *line)
+{
+  return g_atomic_rc_box_acquire (line);
+}
+
+void
+helper_line_unref (HelperLine *line)
+{
+  g_atomic_rc_box_release_full (line, clear_line);
+}
+
+int
+helper_line_get_fd (HelperLine *line)
+{
+  return line->fd;
+}
+
+void
+helper_line_kill (HelperLine *line)
+{
+  g_subprocess_force_exit (line->process);
 }
 
 /* ---- starting ---- */
@@ -55,23 +103,50 @@ make_environment (const Config *config, const char *store_dir)
   return g_strv_builder_end (builder);
 }
 
+/* Both ends of what the helper is started with. */
+typedef struct
+{
+  int sockets[2];
+  int line[2];
+  int log[2];
+} Channels;
+
+static void
+channels_clear (Channels *channels)
+{
+  for (int i = 0; i < 2; i++)
+    {
+      close_fd (&channels->sockets[i]);
+      close_fd (&channels->line[i]);
+      close_fd (&channels->log[i]);
+    }
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Channels, channels_clear)
+
 static gboolean
-make_channels (int sockets[2], int log[2], GError **error)
+make_channels (Channels *channels, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0)
-    {
-      if (g_unix_open_pipe (log, FD_CLOEXEC, &local_error) &&
-          g_unix_set_fd_nonblocking (log[0], TRUE, &local_error) &&
-          g_unix_set_fd_nonblocking (sockets[0], TRUE, &local_error))
-        return TRUE;
-      close_fd (&sockets[0]);
-      close_fd (&sockets[1]);
-    }
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channels->sockets) == 0 &&
+      socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channels->line) == 0 &&
+      g_unix_open_pipe (channels->log, FD_CLOEXEC, &local_error) &&
+      g_unix_set_fd_nonblocking (channels->log[0], TRUE, &local_error) &&
+      g_unix_set_fd_nonblocking (channels->line[0], TRUE, &local_error) &&
+      g_unix_set_fd_nonblocking (channels->sockets[0], TRUE, &local_error))
+    return TRUE;
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "cannot start the token helper: %s",
                local_error != NULL ? local_error->message : g_strerror (errno));
   return FALSE;
+}
+
+static int
+steal_fd (int *fd)
+{
+  int stolen = *fd;
+
+  *fd = -1;
+  return stolen;
 }
 
 HelperClient *
@@ -79,33 +154,39 @@ helper_client_new (const Config *config, const char *store_dir, GError **error)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   g_auto (GStrv) environment = make_environment (config, store_dir);
-  g_autoptr (HelperClient) client = g_new0 (HelperClient, 1);
   g_autofree char *idle_close = g_strdup_printf ("%d", PROTOCOL_IDLE_CLOSE_S);
-  int sockets[2] = { -1, -1 }, log[2] = { -1, -1 };
+  g_auto (Channels) channels = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+  g_autoptr (GSubprocess) process = NULL;
+  HelperClient *client;
 
-  client->socket = client->log = -1;
-  client->received = g_byte_array_new ();
-  client->log_line = g_string_new (NULL);
-  if (!make_channels (sockets, log, error))
+  if (!make_channels (&channels, error))
     return NULL;
-  client->socket = sockets[0];
-  client->log = log[0];
-
   g_subprocess_launcher_set_environ (launcher, environment);
-  g_subprocess_launcher_take_stdin_fd (launcher, fcntl (sockets[1], F_DUPFD_CLOEXEC, 0));
-  g_subprocess_launcher_take_stdout_fd (launcher, sockets[1]);
-  g_subprocess_launcher_take_stderr_fd (launcher, log[1]);
-  client->process = g_subprocess_launcher_spawn (launcher, error, config->token_helper,
-                                                 config->pkcs11_module, idle_close, NULL);
-  if (client->process == NULL)
+  g_subprocess_launcher_take_stdin_fd (launcher, fcntl (channels.sockets[1], F_DUPFD_CLOEXEC, 0));
+  g_subprocess_launcher_take_stdout_fd (launcher, steal_fd (&channels.sockets[1]));
+  g_subprocess_launcher_take_stderr_fd (launcher, steal_fd (&channels.log[1]));
+  g_subprocess_launcher_take_fd (launcher, steal_fd (&channels.line[1]), PROTOCOL_LINE_FD);
+  process =
+      g_subprocess_launcher_spawn (launcher, error, config->token_helper, config->pkcs11_module,
+                                   idle_close, G_STRINGIFY (PROTOCOL_LINE_FD), NULL);
+  if (process == NULL)
     {
       g_prefix_error (error, "cannot start the token helper: ");
       if (error != NULL)
         ggtpm_error_convert (error);
       return NULL;
     }
+  client = g_new0 (HelperClient, 1);
+  client->line = g_atomic_rc_box_new0 (HelperLine);
+  client->line->process = g_object_ref (process);
+  client->line->fd = steal_fd (&channels.line[0]);
+  client->process = g_steal_pointer (&process);
+  client->socket = steal_fd (&channels.sockets[0]);
+  client->log = steal_fd (&channels.log[0]);
+  client->received = g_byte_array_new ();
+  client->log_line = g_string_new (NULL);
   client->usable = TRUE;
-  return g_steal_pointer (&client);
+  return client;
 }
 
 gboolean
@@ -158,23 +239,21 @@ void
 helper_client_free (HelperClient *client)
 {
   gint64 deadline = g_get_monotonic_time () + EXIT_TIMEOUT_MS * 1000;
+  struct pollfd log = { -1, POLLIN, 0 };
+  gint64 left;
 
   if (client == NULL)
     return;
   close_fd (&client->socket);
-  if (client->process != NULL)
-    {
-      struct pollfd log = { client->log, POLLIN, 0 };
-      gint64 left;
-
-      /* The end of its standard error is its own end. */
-      while ((left = deadline - g_get_monotonic_time ()) > 0 &&
-             (poll (&log, 1, (int)(left / 1000) + 1) <= 0 || drain_log (client)))
-        ;
-      g_subprocess_force_exit (client->process);
-      g_subprocess_wait (client->process, NULL, NULL);
-      g_object_unref (client->process);
-    }
+  log.fd = client->log;
+  /* The end of its standard error is its own end. */
+  while ((left = deadline - g_get_monotonic_time ()) > 0 &&
+         (poll (&log, 1, (int)(left / 1000) + 1) <= 0 || drain_log (client)))
+    ;
+  g_subprocess_force_exit (client->process);
+  g_subprocess_wait (client->process, NULL, NULL);
+  g_object_unref (client->process);
+  helper_line_unref (client->line);
   close_fd (&client->log);
   g_byte_array_unref (client->received);
   g_string_free (client->log_line, TRUE);
@@ -232,7 +311,7 @@ static gboolean
 set_died (Call *call, GError **error)
 {
   drain_log (call->client);
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE,
                "%s: the token helper ended unexpectedly%s%s", call->job,
                call->client->library_error != NULL ? "; its last words: " : "",
                call->client->library_error != NULL ? call->client->library_error : "");
@@ -318,20 +397,17 @@ error_code_of_nick (const char *nick)
   return GGTPM_ERROR_FAILED;
 }
 
-static json_object *
-parse_answer (Call *call, GError **error)
+json_object *
+helper_client_parse_answer (const char *text, const char *job, GError **error)
 {
-  GByteArray *received = call->client->received;
-  g_autoptr (json_object) answer = NULL;
+  g_autoptr (json_object) answer = json_tokener_parse (text);
   GgtpmError code;
   const char *message;
 
-  received->data[received->len - 1] = '\0';
-  answer = json_tokener_parse ((const char *)received->data);
   if (!json_object_is_type (answer, json_type_object))
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "%s: the token helper answers nonsense",
-                   call->job);
+                   job);
       return NULL;
     }
   if (json_object_get_boolean (json_object_object_get (answer, "ok")))
@@ -339,14 +415,41 @@ parse_answer (Call *call, GError **error)
 
   code = error_code_of_nick (json_object_get_string (json_object_object_get (answer, "error")));
   message = json_object_get_string (json_object_object_get (answer, "message"));
-  g_set_error_literal (error, GGTPM_ERROR, (gint)code, message != NULL ? message : call->job);
-  if (code == GGTPM_ERROR_FAILED && call->client->library_error != NULL)
-    {
-      g_autofree char *prefix = g_strdup_printf ("%s; ", call->client->library_error);
-
-      g_prefix_error (error, "%s", prefix);
-    }
+  g_set_error_literal (error, GGTPM_ERROR, (gint)code, message != NULL ? message : job);
   return NULL;
+}
+
+/* PKCS#11 has one code for all that goes wrong below it; the library's words say what it was. */
+static void
+explain (Call *call, GError **error)
+{
+  const char *words = call->client->library_error;
+  g_autoptr (GError) old = NULL;
+
+  if (words == NULL || error == NULL || !g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_FAILED))
+    return;
+  old = g_steal_pointer (error);
+  /* Tss2_RC_Decode()'s name of the layer that reaches the chip */
+  if (strstr (words, ": tcti:") != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE,
+                 "%s: the connection to the TPM broke (%s); `ggtpmctl status` and ggtpmd's journal "
+                 "say why",
+                 call->job, words);
+  else
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "%s; %s", words, old->message);
+}
+
+static json_object *
+parse_answer (Call *call, GError **error)
+{
+  GByteArray *received = call->client->received;
+  json_object *answer;
+
+  received->data[received->len - 1] = '\0';
+  answer = helper_client_parse_answer ((const char *)received->data, call->job, error);
+  if (answer == NULL)
+    explain (call, error);
+  return answer;
 }
 
 json_object *

@@ -31,15 +31,33 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)
  * @request: consumed; the PINs in it are wiped
  * @cancellable: kills the helper; as does @timeout_s
  * Returns the answer, the caller's. Errors: the answer's, with what the library wrote of the reason;
- * GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT, GGTPM_ERROR_FAILED when the helper died. After any of the last three only
- * helper_client_free() is useful.
+ * GGTPM_ERROR_UNAVAILABLE when the chip cannot be reached any more; GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT, and
+ * GGTPM_ERROR_UNAVAILABLE when the helper died: after any of these only helper_client_free() is useful.
  */
 json_object *helper_client_call (HelperClient *client,
                                  json_object *request,
                                  guint timeout_s,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What an answer is, given as text: as helper_client_call(), but for what the library wrote. */
+json_object *helper_client_parse_answer (const char *text,
+                                         const char *job,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether it has not died so far as is known from its calls. */
 gboolean helper_client_is_usable (HelperClient *client);
+
+/*
+ * HelperLine: the second socket to a running helper (PROTOCOL_LINE_FD), for another thread than the client's: the main
+ * one. Reference-counted; any thread. Where the helper ends, so does the socket.
+ */
+typedef struct _HelperLine HelperLine;
+/* Borrowed. */
+HelperLine *helper_client_get_line (HelperClient *client);
+HelperLine *helper_line_ref (HelperLine *line);
+void helper_line_unref (HelperLine *line);
+/* One object a message; non-blocking. */
+int helper_line_get_fd (HelperLine *line);
+/* The helper, at once. */
+void helper_line_kill (HelperLine *line);
 
 G_END_DECLS

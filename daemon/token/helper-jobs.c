@@ -137,11 +137,13 @@ helper_jobs_sign (HelperClient *client,
                   const char *mechanism,
                   const char *hash,
                   GBytes *digest,
+                  char **out_ticket,
                   GCancellable *cancellable,
                   GError **error)
 {
   json_object *request = new_request (PROTOCOL_JOB_SIGN);
   g_autoptr (json_object) answer = NULL;
+  GBytes *signature;
 
   add_text (request, "token", token);
   add_bytes (request, "id", id);
@@ -150,6 +152,34 @@ helper_jobs_sign (HelperClient *client,
   add_bytes (request, "digest", digest);
   add_pin (request, PROTOCOL_MEMBER_PIN, pin);
   answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  signature = answer != NULL ? take_bytes (answer, "signature", error) : NULL;
+  if (signature != NULL && out_ticket != NULL)
+    *out_ticket = g_strdup (json_object_get_string (json_object_object_get (answer, "ticket")));
+  return signature;
+}
+
+char *
+helper_jobs_make_signing (const char *ticket,
+                          const char *mechanism,
+                          const char *hash,
+                          GBytes *digest,
+                          gsize *out_len)
+{
+  g_autoptr (json_object) request = new_request (PROTOCOL_JOB_SIGN_AGAIN);
+
+  add_text (request, "ticket", ticket);
+  add_text (request, "mechanism", mechanism);
+  add_text (request, "hash", hash);
+  add_bytes (request, "digest", digest);
+  return g_strdup (json_object_to_json_string_length (request, JSON_C_TO_STRING_PLAIN, out_len));
+}
+
+GBytes *
+helper_jobs_parse_signing (const char *text, GError **error)
+{
+  g_autoptr (json_object) answer =
+      helper_client_parse_answer (text, PROTOCOL_JOB_SIGN_AGAIN, error);
+
   return answer != NULL ? take_bytes (answer, "signature", error) : NULL;
 }
 
@@ -318,7 +348,7 @@ helper_jobs_make_csr (HelperClient *client,
     return NULL;
   digest = csr_get_digest (csr);
   signature = helper_jobs_sign (client, token, pin, id, csr_get_mechanism (csr), "sha256", digest,
-                                cancellable, error);
+                                NULL, cancellable, error);
   return signature != NULL ? csr_finish (csr, signature, error) : NULL;
 }
 
@@ -361,7 +391,7 @@ helper_jobs_prove_pss (HelperClient *client,
     }
   digest = g_bytes_new (random, sizeof random);
   signature = helper_jobs_sign (client, token, pin, id, PROTOCOL_MECHANISM_RSA_PSS, "sha256",
-                                digest, cancellable, &local_error);
+                                digest, NULL, cancellable, &local_error);
   if (signature == NULL && !g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED))
     {
       g_propagate_error (error, g_steal_pointer (&local_error));

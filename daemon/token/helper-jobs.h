@@ -43,6 +43,7 @@ GBytes *helper_jobs_generate_key (HelperClient *client,
                                   GCancellable *cancellable,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* @out_ticket: for helper_jobs_make_signing(), free with g_free(); NULL: not wanted */
 GBytes *helper_jobs_sign (HelperClient *client,
                           const char *token,
                           const Secret *pin,
@@ -50,8 +51,16 @@ GBytes *helper_jobs_sign (HelperClient *client,
                           const char *mechanism,
                           const char *hash,
                           GBytes *digest,
+                          char **out_ticket,
                           GCancellable *cancellable,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* `sign-again` as messages of a HelperLine, without waiting. The request is the caller's. */
+char *helper_jobs_make_signing (const char *ticket,
+                                const char *mechanism,
+                                const char *hash,
+                                GBytes *digest,
+                                gsize *out_len);
+GBytes *helper_jobs_parse_signing (const char *answer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @certificate: DER */
 gboolean helper_jobs_put_certificate (HelperClient *client,

@@ -9,9 +9,11 @@ G_BEGIN_DECLS
 
 /*
  * The protocol between ggtpmd and ggtpm-token-helper: JSON, one object a line, on the helper's standard input and
- * output; one request at a time, answered in order. Bytes are lower-case hexadecimal. The helper reads the store that
- * TPM2_PKCS11_STORE names at its first request (and makes the tables in an empty directory), and what others write
- * later only after `reopen`. It ends at the end of its input. A member that a job does not have is refused.
+ * output; one request at a time, answered in order. A second socket, PROTOCOL_LINE_FD, takes one object a message, for
+ * `sign-again`; each socket's requests are answered in order, a message of the one between two lines of the other.
+ * Bytes are lower-case hexadecimal. The helper reads the store that TPM2_PKCS11_STORE names at its first request (and
+ * makes the tables in an empty directory), and what others write later only after `reopen`. It ends at the end of its
+ * input. A member that a job does not have is refused.
  *
  *   request   { "job": JOB, ... }
  *   answer    { "ok": true, ... }  or  { "ok": false, "error": NICK of GgtpmError, "message": TEXT }
@@ -24,7 +26,9 @@ G_BEGIN_DECLS
  *   init-token         "token", "so-pin", "pin"               -> "slot"; C_InitToken and C_InitPIN
  *   generate-key       "token", "pin", "label", "id", "algorithm"  -> "spki"
  *   sign               "token", "pin", "id", "mechanism" (ecdsa | rsa-pkcs | rsa-pss), "hash", "digest"
- *                                                             -> "signature" (ECDSA: DER)
+ *                                                             -> "signature" (ECDSA: DER), "ticket"
+ *   sign-again         "ticket", "mechanism", "hash", "digest"  -> "signature"; by that key, without a PIN.
+ *                                                             AuthRequired: the ticket is not valid any more
  *   put-certificate    "token", "pin", "id", "label", "certificate"  -> nothing; replaces those of that id
  *   login              "token", "pin"                         -> nothing; proves the PIN
  *   delete-key         "token", "pin", "id"                   -> nothing; the pair and the certificates of that id
@@ -35,12 +39,15 @@ G_BEGIN_DECLS
  *   change-so-pin      "token", "so-pin", "new-pin"           -> nothing
  *   reopen             -> nothing; C_Finalize: the next job reads the store anew
  *
- * A PIN is tried at most once for a request, and not at all where this helper has it accepted already.
+ * A PIN is tried at most once for a request, and not at all where this helper has it accepted already. A ticket stands
+ * for a key and the login that it was got with; it ends with that login, with `reopen`, and when anybody changes the
+ * database.
  */
 #define PROTOCOL_JOB_LIST            "list"
 #define PROTOCOL_JOB_INIT_TOKEN      "init-token"
 #define PROTOCOL_JOB_GENERATE_KEY    "generate-key"
 #define PROTOCOL_JOB_SIGN            "sign"
+#define PROTOCOL_JOB_SIGN_AGAIN      "sign-again"
 #define PROTOCOL_JOB_PUT_CERTIFICATE "put-certificate"
 #define PROTOCOL_JOB_LOGIN           "login"
 #define PROTOCOL_JOB_DELETE_KEY      "delete-key"
@@ -64,10 +71,16 @@ G_BEGIN_DECLS
 #define PROTOCOL_MECHANISM_RSA_PSS  "rsa-pss"
 
 /*
- * The helper's arguments are the PKCS#11 module and this, in seconds: after so long without a request it does what
- * `reopen` does: nothing of it stays in the chip, no key in memory.
+ * The helper's arguments are the PKCS#11 module; this, in seconds: after so long without a request it does what
+ * `reopen` does: nothing of it stays in the chip, no key in memory; and, where there is one, the descriptor of the
+ * second socket.
  */
 #define PROTOCOL_IDLE_CLOSE_S 60
+
+/* SOCK_SEQPACKET */
+#define PROTOCOL_LINE_FD 3
+/* Longest message on it, either way: an RSA-4096 signature with room to spare. */
+#define PROTOCOL_MAX_MESSAGE 4096
 
 /* Longest line, either way. */
 #define PROTOCOL_MAX_LINE (1024 * 1024)

@@ -42,9 +42,9 @@ make_digest (GBytes *data, const char *hash, GError **error)
 }
 
 static const char *
-choose_mechanism (const TokenKey *key, const char *given, GError **error)
+choose_mechanism (const char *algorithm, const char *given, GError **error)
 {
-  gboolean is_ecc = g_str_has_prefix (key->algorithm, "ecc-");
+  gboolean is_ecc = g_str_has_prefix (algorithm, "ecc-");
   const char *mechanism = given;
 
   if (mechanism == NULL)
@@ -56,7 +56,7 @@ choose_mechanism (const TokenKey *key, const char *given, GError **error)
                  "mechanism '%s' is unknown: ecdsa, rsa-pkcs and rsa-pss are there", mechanism);
   else if (is_ecc != (strcmp (mechanism, PROTOCOL_MECHANISM_ECDSA) == 0))
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "a key of %s cannot sign with %s",
-                 key->algorithm, mechanism);
+                 algorithm, mechanism);
   else
     return mechanism;
   return NULL;
@@ -73,6 +73,7 @@ typedef struct
   const char *hash;
   GBytes *data; /* digest or ciphertext */
   const Secret *given_pin;
+  char **out_ticket; /* NULL: not wanted */
 } Signing;
 
 static GBytes *
@@ -86,7 +87,7 @@ use_key (HelperClient *signer,
     return helper_jobs_decrypt (signer, signing->token, pin, signing->id, signing->data,
                                 cancellable, error);
   return helper_jobs_sign (signer, signing->token, pin, signing->id, signing->mechanism,
-                           signing->hash, signing->data, cancellable, error);
+                           signing->hash, signing->data, signing->out_ticket, cancellable, error);
 }
 
 static GBytes *
@@ -133,14 +134,54 @@ sign (Tokens *self, Tpm *tpm, const Signing *signing, GCancellable *cancellable,
 
   if (signature != NULL || !is_logged_in)
     return signature;
-  /* No PIN was tried: a chip that was reset has lost what the signer had in it. A new one begins from the start. */
-  if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_FAILED))
+  /* No PIN was tried: a chip that was reset has lost what the signer had in it, or the signer was killed while nobody
+   * needed it. A new one begins from the start. */
+  if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_FAILED) ||
+      g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE))
     {
       tokens_drop_signer (self);
       return sign_once (self, tpm, signing, FALSE, cancellable, error);
     }
   g_propagate_error (error, g_steal_pointer (&local_error));
   return NULL;
+}
+
+void
+tokens_distrust (Tokens *self, HelperLine *line)
+{
+  if (self->signer != NULL && helper_client_get_line (self->signer) == line)
+    tokens_drop_signer (self);
+}
+
+void
+token_ticket_clear (TokenTicket *ticket)
+{
+  g_clear_pointer (&ticket->line, helper_line_unref);
+  g_clear_pointer (&ticket->number, g_free);
+}
+
+gboolean
+tokens_settle_signing (const char *algorithm,
+                       const TokenSignParams *params,
+                       GBytes *data,
+                       const char **out_mechanism,
+                       const char **out_hash,
+                       GBytes **out_digest,
+                       GError **error)
+{
+  const char *hash = params->hash != NULL ? params->hash : "sha256";
+  const char *mechanism = choose_mechanism (algorithm, params->mechanism, error);
+  GBytes *digest;
+
+  if (mechanism == NULL)
+    return FALSE;
+  digest = params->is_digest ? g_bytes_ref (data) : make_digest (data, hash, error);
+  if (digest == NULL)
+    return FALSE;
+  *out_mechanism = mechanism;
+  *out_hash = hash;
+  *out_digest = digest;
+  return TRUE;
 }
 
 GBytes *
@@ -151,19 +192,26 @@ tokens_sign (Tokens *self,
              GBytes *data,
              const TokenSignParams *params,
              const Secret *pin,
+             TokenTicket *out_ticket,
              GCancellable *cancellable,
              GError **error)
 {
-  const char *hash = params->hash != NULL ? params->hash : "sha256";
-  g_autoptr (GBytes) digest =
-      params->is_digest ? g_bytes_ref (data) : make_digest (data, hash, error);
-  TokenKey *key = digest != NULL ? tokens_find_key (self, token, id, cancellable, error) : NULL;
-  Signing signing = { token, id, NULL, hash, digest, pin };
+  TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
+  g_autoptr (GBytes) digest = NULL;
+  g_autofree char *number = NULL;
+  Signing signing = { token, id, .given_pin = pin, .out_ticket = &number };
+  GBytes *signature;
 
-  if (key == NULL)
+  if (key == NULL || !tokens_settle_signing (key->algorithm, params, data, &signing.mechanism,
+                                             &signing.hash, &digest, error))
     return NULL;
-  signing.mechanism = choose_mechanism (key, params->mechanism, error);
-  return signing.mechanism != NULL ? sign (self, tpm, &signing, cancellable, error) : NULL;
+  signing.data = digest;
+  signature = sign (self, tpm, &signing, cancellable, error);
+  /* Whoever brings a PIN has to bring it each time. */
+  if (signature != NULL && out_ticket != NULL && pin == NULL)
+    *out_ticket = (TokenTicket){ helper_line_ref (helper_client_get_line (self->signer)),
+                                 g_steal_pointer (&number) };
+  return signature;
 }
 
 GBytes *
@@ -177,7 +225,7 @@ tokens_decrypt (Tokens *self,
                 GError **error)
 {
   TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
-  Signing signing = { token, id, NULL, NULL, data, pin };
+  Signing signing = { token, id, .data = data, .given_pin = pin };
 
   if (key == NULL)
     return NULL;
@@ -201,8 +249,8 @@ tokens_sign_digest (Tokens *self,
                     GCancellable *cancellable,
                     GError **error)
 {
-  return sign (self, tpm, &(Signing){ token, id, mechanism, "sha256", digest, pin }, cancellable,
-               error);
+  return sign (self, tpm, &(Signing){ token, id, mechanism, "sha256", digest, pin, NULL },
+               cancellable, error);
 }
 
 char *

@@ -74,6 +74,17 @@ typedef struct
   gboolean is_digest;    /* the data are the digest */
 } TokenSignParams;
 
+/* By what the warm signer signs with a key again, without a PIN: signer.h. @line is NULL in an empty one. */
+typedef struct
+{
+  HelperLine *line;
+  char *number;
+} TokenTicket;
+
+void token_ticket_clear (TokenTicket *ticket);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TokenTicket, token_ticket_clear)
+
+/* @out_ticket: NULL: not wanted; stays empty where a PIN was given */
 GBytes *tokens_sign (Tokens *tokens,
                      Tpm *tpm,
                      const char *token,
@@ -81,8 +92,22 @@ GBytes *tokens_sign (Tokens *tokens,
                      GBytes *data,
                      const TokenSignParams *params,
                      const Secret *pin,
+                     TokenTicket *out_ticket,
                      GCancellable *cancellable,
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What a key of @algorithm signs with @params; any thread, hashes at once. @out_digest: the caller's; the others static
+ * or of @params. Errors: GGTPM_ERROR_INVALID_ARGS, GGTPM_ERROR_NOT_SUPPORTED. */
+gboolean tokens_settle_signing (const char *algorithm,
+                                const TokenSignParams *params,
+                                GBytes *data,
+                                const char **out_mechanism,
+                                const char **out_hash,
+                                GBytes **out_digest,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The signer of @line, if it is still in use, is ended: it has failed elsewhere. */
+void tokens_distrust (Tokens *tokens, HelperLine *line);
 
 /* RSA, PKCS#1 v1.5. Errors: GGTPM_ERROR_NOT_SUPPORTED: it is another key. */
 GBytes *tokens_decrypt (Tokens *tokens,

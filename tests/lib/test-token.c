@@ -174,7 +174,7 @@ test_token_try_sign (TestToken *fixture, const char *pin_text, GError **error)
   const TokenSignParams params = { NULL };
 
   return tokens_sign (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, fixture->id, data,
-                      &params, pin, NULL, error);
+                      &params, pin, NULL, NULL, error);
 }
 
 void

@@ -123,31 +123,46 @@ test_no_pin_in_proc (TestToken *fixture, gconstpointer algorithm)
 
 /* ---- what goes wrong ---- */
 
+typedef enum
+{
+  TROUBLE_CANCEL,
+  TROUBLE_KILL,
+  TROUBLE_CUT_POWER,
+} TroubleKind;
+
 typedef struct
 {
+  TroubleKind kind;
   GCancellable *cancellable;
-  int signal; /* 0: cancel */
+  TestSwtpm *swtpm;
+  guint n_made; /* keys so far */
 } Trouble;
 
-/* As soon as a helper is making the key. */
+static guint
+count_made (TestSwtpm *swtpm)
+{
+  return test_swtpm_count (swtpm, TPM2_CC_Create) + test_swtpm_count (swtpm, TPM2_CC_CreateLoaded);
+}
+
+/* As soon as the chip is making the key. */
 static gpointer
 make_trouble (gpointer data)
 {
   Trouble *trouble = data;
   g_autoptr (GArray) helpers = NULL;
 
-  do
-    {
-      g_clear_pointer (&helpers, g_array_unref);
-      g_usleep (1000);
-      helpers = find_helpers ();
-    }
-  while (helpers->len == 0);
-  g_usleep (30000);
-  if (trouble->signal == 0)
+  while (count_made (trouble->swtpm) == trouble->n_made)
+    g_usleep (1000);
+  if (trouble->kind == TROUBLE_CANCEL)
     g_cancellable_cancel (trouble->cancellable);
-  for (guint i = 0; trouble->signal != 0 && i < helpers->len; i++)
-    kill (g_array_index (helpers, pid_t, i), trouble->signal);
+  else if (trouble->kind == TROUBLE_CUT_POWER)
+    test_swtpm_kill (trouble->swtpm);
+  else
+    {
+      helpers = find_helpers ();
+      for (guint i = 0; i < helpers->len; i++)
+        kill (g_array_index (helpers, pid_t, i), SIGKILL);
+    }
   return NULL;
 }
 
@@ -156,16 +171,22 @@ test_interrupted (TestToken *fixture, gconstpointer algorithm)
 {
   static const struct
   {
-    int signal;
+    TroubleKind kind;
     int code;
-  } troubles[] = { { 0, GGTPM_ERROR_CANCELLED }, { SIGKILL, GGTPM_ERROR_FAILED } };
+    const char *words;
+  } troubles[] = {
+    { TROUBLE_CANCEL, GGTPM_ERROR_CANCELLED, "cancelled" },
+    { TROUBLE_KILL, GGTPM_ERROR_UNAVAILABLE, "the token helper ended unexpectedly" },
+    { TROUBLE_CUT_POWER, GGTPM_ERROR_UNAVAILABLE, "the connection to the TPM broke (" },
+  };
+  TestSwtpm *swtpm = fixture->bed->swtpm;
   g_autofree char *sum = test_token_get_sum (fixture);
 
   for (gsize i = 0; i < G_N_ELEMENTS (troubles); i++)
     {
       g_autoptr (GCancellable) cancellable = g_cancellable_new ();
       g_autoptr (GError) error = NULL;
-      Trouble trouble = { cancellable, troubles[i].signal };
+      Trouble trouble = { troubles[i].kind, cancellable, swtpm, count_made (swtpm) };
       GThread *thread = g_thread_new ("trouble", make_trouble, &trouble);
       g_autoptr (TokenKey) key =
           tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, "new", NULL,
@@ -174,8 +195,10 @@ test_interrupted (TestToken *fixture, gconstpointer algorithm)
       g_thread_join (thread);
       g_assert_null (key);
       g_assert_error (error, GGTPM_ERROR, troubles[i].code);
+      test_token_assert_contains (error->message, troubles[i].words);
       test_token_assert_unchanged (fixture, sum);
     }
+  test_bed_power_cycle (fixture->bed);
   test_token_assert_signs (fixture);
 }
 

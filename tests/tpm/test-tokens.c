@@ -85,7 +85,7 @@ test_sign (TestToken *fixture, gconstpointer algorithm)
       g_autoptr (GError) error = NULL;
       g_autoptr (GBytes) signature =
           tokens_sign (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, fixture->id, data,
-                       &params[i], NULL, NULL, &error);
+                       &params[i], NULL, NULL, NULL, &error);
 
       g_assert_no_error (error);
       g_assert_true (test_token_verifies (spki, &params[i], data, signature));
@@ -114,12 +114,12 @@ test_sign_arguments (TestToken *fixture, gconstpointer algorithm)
   for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
     {
       g_assert_null (tokens_sign (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, fixture->id,
-                                  data, &bad[i].params, NULL, NULL, &error));
+                                  data, &bad[i].params, NULL, NULL, NULL, &error));
       g_assert_error (error, GGTPM_ERROR, bad[i].code);
       g_clear_error (&error);
     }
   g_assert_null (tokens_sign (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, no_id, data,
-                              &(TokenSignParams){ NULL }, NULL, NULL, &error));
+                              &(TokenSignParams){ NULL }, NULL, NULL, NULL, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND);
 }
 
@@ -372,7 +372,7 @@ test_ptool_token (TestToken *fixture, gconstpointer unused)
       const TokenSignParams params = { NULL };
 
       signature = tokens_sign (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, key->id, data,
-                               &params, pin, NULL, &error);
+                               &params, pin, NULL, NULL, &error);
       g_assert_no_error (error);
       g_assert_true (test_token_verifies (key->spki, &params, data, signature));
       /* Made without a label: the id names it. */

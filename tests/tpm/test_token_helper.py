@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,9 +29,11 @@ FLUSH_CONTEXT = 0x165
 
 
 class Helper:
-    def __init__(self, store, tcti, module=MODULE, idle_s=60):
+    def __init__(self, store, tcti, module=MODULE, idle_s=60, line=None):
         self.process = subprocess.Popen(
-            [HELPER, module, str(idle_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [HELPER, module, str(idle_s)] + ([] if line is None else [str(line)]),
+            pass_fds=() if line is None else (line,),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={"TPM2_PKCS11_STORE": store, "TPM2_PKCS11_TCTI": tcti, "TSS2_LOG": "all+none",
                  "TPM2_PKCS11_LOG_LEVEL": "0"})
 
@@ -144,6 +147,48 @@ class TokenHelperTest(unittest.TestCase):
         self.assert_refused(helper.job("login", token="t", pin="wrong"), "AuthFailed", "wrong")
         self.assertTrue(helper.job("sign", **signing, digest="00" * 32)["ok"])
 
+    def test_ticket(self):
+        """It stands for a key and a login, until one of them or the store is another."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        helper = self.start(line=theirs.fileno())
+        theirs.close()
+        ours.settimeout(TIMEOUT_S)
+        self.addCleanup(ours.close)
+
+        def sign_again(ticket):
+            ours.send(json.dumps(again | {"job": "sign-again", "ticket": ticket}).encode())
+            return json.loads(ours.recv(4096))
+
+        again = {"mechanism": "ecdsa", "hash": "sha256", "digest": "00" * 32}
+        signing = again | {"token": "t", "pin": "u", "id": "01"}
+        helper.job("init-token", token="t", pin="u", so_pin="s")
+        helper.job("generate-key", token="t", pin="u", label="k", id="01", algorithm="ecc-p256")
+        self.assert_refused(sign_again("1"), "AuthRequired")
+
+        def change_login():
+            self.assert_refused(helper.job("login", token="t", pin="wrong"), "AuthFailed")
+
+        def change_store():
+            os.utime(os.path.join(self.store, "tpm2_pkcs11.sqlite3"))
+
+        tickets = []
+        for end in (change_login, change_store, lambda: helper.job("reopen")):
+            helper.job("reopen")
+            ticket = helper.job("sign", **signing)["ticket"]
+            self.assertEqual(helper.job("sign", **signing)["ticket"], ticket)
+            answer = sign_again(ticket)
+            self.assertEqual((answer["ok"], set(answer)), (True, {"ok", "signature"}))
+            end()
+            self.assert_refused(sign_again(ticket), "AuthRequired")
+            self.assertNotIn(ticket, tickets)
+            tickets.append(ticket)
+        # The end of that socket is not the helper's.
+        ours.send(b"nonsense")
+        self.assert_refused(json.loads(ours.recv(4096)), "InvalidArgs", "not JSON")
+        ours.close()
+        self.assertTrue(helper.job("list")["ok"])
+        self.assertEqual(helper.end(), 0)
+
     def test_certificate(self):
         helper = self.start()
         helper.job("init-token", token="t", pin="u", so_pin="s")
@@ -202,7 +247,8 @@ class TokenHelperTest(unittest.TestCase):
 
     def test_start(self):
         self.assertEqual(subprocess.run([HELPER], capture_output=True).returncode, 2)
-        for arguments in ([MODULE], [MODULE, "x"], [MODULE, "0"], [MODULE, "60", "pin"]):
+        for arguments in ([MODULE], [MODULE, "x"], [MODULE, "0"], [MODULE, "60", "pin"], [MODULE, "60", "2"],
+                          [MODULE, "60", "3", "4"]):
             self.assertEqual(subprocess.run([HELPER, *arguments], capture_output=True).returncode, 2)
         helper = self.start(module="/nonexistent.so")
         answer = json.loads(helper.process.stdout.readline())
