@@ -3,10 +3,15 @@
 
 #include "rules-private.h"
 
+#include "tpm/names.h"
+
 /* A self-test that takes longer than this is worth telling: chips need one or two seconds. */
 #define TESTING_PATIENCE_S 10
 /* A key store needs one for its primary, a repair of it one more. */
 #define PERSISTENT_RESERVE 2
+/* So many times its baseline is slow, not an algorithm that takes longer (RSA-2048 takes 2.4 times P-256's time). */
+#define SLOW_FACTOR    5
+#define SLOW_MIN_COUNT 32
 
 /* ---- the device node; the broker has looked at it and has said why ---- */
 
@@ -176,6 +181,69 @@ void
 rules_add_startup_evidence (const HealthFacts *facts, GVariantDict *evidence)
 {
   rules_add_uint (evidence, "startup-clear", facts->variable.startup_clear);
+}
+
+/* ---- its speed ---- */
+
+/* What these take is a matter of luck: primes are searched for, or all is tested. */
+static gboolean
+takes_what_it_takes (TPM2_CC command)
+{
+  return command == TPM2_CC_Create || command == TPM2_CC_CreatePrimary ||
+         command == TPM2_CC_CreateLoaded || command == TPM2_CC_SelfTest ||
+         command == TPM2_CC_IncrementalSelfTest;
+}
+
+/* The command that is slowest against its baseline; NULL: none is slow. */
+static const HealthLatency *
+find_slow (const HealthFacts *facts)
+{
+  const HealthLatency *slowest = NULL;
+
+  for (guint i = 0; facts->latencies != NULL && i < facts->latencies->len; i++)
+    {
+      const HealthLatency *latency = &g_array_index (facts->latencies, HealthLatency, i);
+      const LatencyFigures *figures = &latency->figures;
+
+      if (latency->baseline_us == 0 || figures->count < SLOW_MIN_COUNT ||
+          takes_what_it_takes (figures->kind) ||
+          figures->p50_us / SLOW_FACTOR < latency->baseline_us)
+        continue;
+      if (slowest == NULL || (guint64)figures->p50_us * slowest->baseline_us >
+                                 (guint64)slowest->figures.p50_us * latency->baseline_us)
+        slowest = latency;
+    }
+  return slowest;
+}
+
+RuleVerdict
+rules_judge_slow (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  const HealthLatency *slow = find_slow (facts);
+  g_autofree char *code = NULL;
+  const char *name;
+
+  if (facts->latencies == NULL)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (slow == NULL)
+    return RULE_OK;
+  code = g_strdup_printf ("0x%x", slow->figures.kind);
+  name = names_get_command (slow->figures.kind);
+  return rules_say (RULE_ISSUE, out_text,
+                    "%s takes the TPM %u us now (median), and took %u us at first",
+                    name != NULL ? name : code, slow->figures.p50_us, slow->baseline_us);
+}
+
+void
+rules_add_slow_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  const HealthLatency *slow = find_slow (facts);
+
+  if (slow == NULL)
+    return;
+  rules_add_uint (evidence, "command", slow->figures.kind);
+  rules_add_uint (evidence, "median-us", slow->figures.p50_us);
+  rules_add_uint (evidence, "baseline-us", slow->baseline_us);
 }
 
 /* ---- its room ---- */

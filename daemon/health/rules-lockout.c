@@ -52,6 +52,40 @@ rules_judge_lockout_near (const HealthFacts *facts, gint64 now, char **out_text)
                     variable->lockout_counter, variable->max_auth_fail, variable->max_auth_fail);
 }
 
+static gint64
+foresee (const HealthFacts *facts, gint64 now)
+{
+  return trend_record_foresee (&facts->trend, facts->variable.lockout_counter,
+                               facts->variable.max_auth_fail, now);
+}
+
+/* Half of the tries are gone, or are not: it is the pace that tells. */
+RuleVerdict
+rules_judge_lockout_foreseen (const HealthFacts *facts, gint64 now, char **out_text)
+{
+  gint64 end;
+
+  if (!facts->have_variable)
+    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
+  if (is_permanent (facts, TPMA_PERMANENT_INLOCKOUT))
+    return rules_say (RULE_NOT_APPLICABLE, out_text, "it has come");
+  end = foresee (facts, now);
+  if (end == 0)
+    return RULE_OK;
+  return rules_say (
+      RULE_ISSUE, out_text,
+      "%u authorisations have failed in the last 24 hours: at this pace the TPM locks up in %" G_GINT64_FORMAT
+      " minutes",
+      trend_record_count_recent (&facts->trend, now), (end - now + 59) / 60);
+}
+
+void
+rules_add_trend_evidence (const HealthFacts *facts, GVariantDict *evidence)
+{
+  rules_add_lockout_evidence (facts, evidence);
+  rules_add_uint (evidence, "rises", facts->trend.n_rises);
+}
+
 /* Writes @out_text if @value is not what was configured; 0: nothing was */
 static gboolean
 has_drifted (const char *what, guint configured, guint32 value, char **out_text)

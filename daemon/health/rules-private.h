@@ -46,6 +46,7 @@ RuleVerdict rules_judge_device_io (const HealthFacts *facts, gint64 now, char **
 RuleVerdict rules_judge_not20 (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_failure_mode (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_selftest_pending (const HealthFacts *facts, gint64 now, char **out_text);
+RuleVerdict rules_judge_slow (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_storage_disabled (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict
 rules_judge_endorsement_disabled (const HealthFacts *facts, gint64 now, char **out_text);
@@ -55,6 +56,7 @@ RuleVerdict rules_judge_update_mode (const HealthFacts *facts, gint64 now, char 
 void rules_add_device_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_family_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_test_evidence (const HealthFacts *facts, GVariantDict *evidence);
+void rules_add_slow_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_startup_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_room_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_run_evidence (const HealthFacts *facts, GVariantDict *evidence);
@@ -63,6 +65,7 @@ void rules_add_update_evidence (const HealthFacts *facts, GVariantDict *evidence
 /* rules-lockout.c: dictionary-attack protection, and the power cuts that count for it. */
 RuleVerdict rules_judge_lockout_active (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_lockout_near (const HealthFacts *facts, gint64 now, char **out_text);
+RuleVerdict rules_judge_lockout_foreseen (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_lockout_policy (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_auth_unset (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_auth_unknown (const HealthFacts *facts, gint64 now, char **out_text);
@@ -70,6 +73,7 @@ RuleVerdict rules_judge_auth_locked (const HealthFacts *facts, gint64 now, char 
 RuleVerdict rules_judge_power_habit (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_power_cut (const HealthFacts *facts, gint64 now, char **out_text);
 void rules_add_lockout_evidence (const HealthFacts *facts, GVariantDict *evidence);
+void rules_add_trend_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_permanent_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_refusal_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_power_evidence (const HealthFacts *facts, GVariantDict *evidence);

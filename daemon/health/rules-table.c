@@ -36,6 +36,10 @@ static const Rule rules[] = {
   { "tpm.selftest_pending", DEGRADED, rules_judge_selftest_pending, rules_add_test_evidence,
     "Wait a minute; if it stays, switch the device off and on again.",
     LIBRARY "Part 3, 10.4 (TPM_RC_TESTING)" },
+  { "tpm.slow", INFO, rules_judge_slow, rules_add_slow_evidence,
+    "See who else keeps the TPM busy (`ggtpmctl monitor`), and `dmesg | grep -i spi`; a chip that stays slow is "
+    "wearing out.",
+    "the chip's own baseline; Azure's aziotctl check" },
   { "tpm.hierarchy_disabled", FAILED, rules_judge_storage_disabled, rules_add_startup_evidence,
     "Enable it in the firmware's set-up, or switch the device off and on again.",
     LIBRARY "Part 2, 8.7 (shEnable); canonical/secboot" },
@@ -52,6 +56,9 @@ static const Rule rules[] = {
     "Find who uses a wrong PIN or cuts the power; reset the counter with "
     "org.ggtpm1.Health.ResetLockout.",
     LOCKOUT_RULE "; tpm2-tss issue 2400, tpm2-tools issue 3371" },
+  { "lockout.foreseen", DEGRADED, rules_judge_lockout_foreseen, rules_add_trend_evidence,
+    "Find who uses a wrong PIN or cuts the power (`journalctl -u ggtpmd`) before the TPM locks up.",
+    LOCKOUT_RULE "; the counter's own course" },
   { "lockout.policy_drift", DEGRADED, rules_judge_lockout_policy, rules_add_lockout_evidence,
     "Set it (`tpm2_dictionarylockout -s -n 32 -t 7200 -l 86400`), or say in ggtpmd.conf what is "
     "wanted (LockoutMax= and its like).",

@@ -109,6 +109,9 @@ trend_record_count_recent (const TrendRecord *record, gint64 now)
   return n;
 }
 
+/* The first one has no time before it in which it came to be, two may be a person who mistypes. */
+#define RISES_MIN 3
+
 gint64
 trend_record_foresee (const TrendRecord *record, guint32 counter, guint32 max, gint64 now)
 {
@@ -116,12 +119,12 @@ trend_record_foresee (const TrendRecord *record, guint32 counter, guint32 max, g
   gint64 first = now;
   gint64 end;
 
+  if (record->n_rises < RISES_MIN || !is_recent (&record->rises[RISES_MIN - 1], now) ||
+      counter >= max)
+    return 0;
   for (guint i = 0; i < record->n_rises; i++)
     if (is_recent (&record->rises[i], now))
       first = MIN (first, record->rises[i].time);
-  /* The first rise has no time before it in which it came to be: the others have taken since then. */
-  if (record->n_rises < 2 || !is_recent (&record->rises[1], now) || counter >= max)
-    return 0;
   end = now + (gint64)(max - counter) * MAX (now - first, 1) / rose;
   return end - now < TREND_WINDOW_S ? end : 0;
 }

@@ -45,7 +45,7 @@ guint32 trend_record_count_recent (const TrendRecord *record, gint64 now);
 
 /*
  * When the counter reaches @max if it goes on as it did since the first rise of the last TREND_WINDOW_S: seconds since
- * the epoch; 0: one rise or none is no trend, or it is not within TREND_WINDOW_S from now.
+ * the epoch; 0: fewer than three rises are no trend, or it is not within TREND_WINDOW_S from now.
  */
 gint64 trend_record_foresee (const TrendRecord *record, guint32 counter, guint32 max, gint64 now);
 

@@ -364,6 +364,55 @@ make_store_closed (HealthFacts *facts)
   facts->access = STORE_ACCESS_OK;
 }
 
+/* @n failed authorisations, one every ten minutes, the last one now. */
+static void
+make_rises (HealthFacts *facts, guint n)
+{
+  for (guint i = 1; i <= n; i++)
+    trend_record_take (&facts->trend, i, NOW - (gint64)(n - i) * 600);
+  facts->variable.lockout_counter = n;
+}
+
+static void
+make_rising (HealthFacts *facts)
+{
+  make_rises (facts, 3);
+}
+
+static void
+make_mistyped (HealthFacts *facts)
+{
+  make_rises (facts, 2);
+}
+
+/* A signature takes @p50_us, and took 70 ms at first; a primary takes long. */
+static void
+make_latency (HealthFacts *facts, guint32 p50_us)
+{
+  static GArray *latencies;
+  const HealthLatency primary = { { TPM2_CC_CreatePrimary, 100, 9000000, 9000000, 9000000 },
+                                  300000 };
+  const HealthLatency sign = { { TPM2_CC_Sign, 100, p50_us, p50_us, p50_us }, 70000 };
+
+  g_clear_pointer (&latencies, g_array_unref);
+  latencies = g_array_new (FALSE, FALSE, sizeof (HealthLatency));
+  g_array_append_val (latencies, primary);
+  g_array_append_val (latencies, sign);
+  facts->latencies = latencies;
+}
+
+static void
+make_slow (HealthFacts *facts)
+{
+  make_latency (facts, 350000);
+}
+
+static void
+make_slower (HealthFacts *facts)
+{
+  make_latency (facts, 163000);
+}
+
 static void
 make_nothing (HealthFacts *facts)
 {
@@ -390,6 +439,10 @@ static const struct
   { make_recovery_same, OK, "", "configured so" },
   { make_refused, DEGRADED, "lockout.auth_locked", "secboot 415" },
   { make_refused_long_ago, OK, "", "secboot 415" },
+  { make_rising, DEGRADED, "lockout.foreseen", "29 more at one every 10 minutes" },
+  { make_mistyped, OK, "", "two are no trend" },
+  { make_slow, OK, "tpm.slow", "aziotctl: against its baseline" },
+  { make_slower, OK, "", "wolfTPM: RSA takes 163 ms, P-256 69 ms" },
   { make_cut, OK, "power.unclean", "tpm2-tools 3371" },
   { make_cuts, DEGRADED, "power.unclean", "tpm2-tools 3371" },
   { make_other_chip, FAILED, "identity.changed", "systemd-tpm2-setup" },
@@ -603,6 +656,8 @@ test_table (void)
 
       g_test_message ("%zu: %s; %s; %s", i, row->chip != NULL ? row->chip : "swtpm", row->ids,
                       row->source);
+      /* each row is a day of its own */
+      ((HealthFacts *)monitor_get_facts (fixture.monitor))->trend.n_rises = 0;
       look (&fixture, row->chip, row->rules);
       assert_row (&fixture, row);
     }

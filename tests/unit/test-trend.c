@@ -29,13 +29,14 @@ test_foresee (void)
   TrendRecord record = { 0 };
 
   trend_record_take (&record, 1, NOW);
-  g_assert_cmpint (trend_record_foresee (&record, 1, 32, NOW + 10), ==, 0); /* once is no trend */
-  trend_record_take (&record, 2, NOW + 600);
-  /* two in 600 s, thirty to go */
-  g_assert_cmpint (trend_record_foresee (&record, 2, 32, NOW + 600), ==, NOW + 600 + 30 * 300);
+  trend_record_take (&record, 2, NOW + 10);
+  g_assert_cmpint (trend_record_foresee (&record, 2, 32, NOW + 10), ==, 0); /* twice is no trend */
+  trend_record_take (&record, 3, NOW + 600);
+  /* three in 600 s, 29 to go */
+  g_assert_cmpint (trend_record_foresee (&record, 3, 32, NOW + 600), ==, NOW + 600 + 29 * 200);
   /* it has stopped, and the end moves away */
-  g_assert_cmpint (trend_record_foresee (&record, 2, 32, NOW + 1200), ==, NOW + 1200 + 30 * 600);
-  g_assert_cmpint (trend_record_foresee (&record, 2, 32, NOW + 6000), ==, 0);
+  g_assert_cmpint (trend_record_foresee (&record, 3, 32, NOW + 1200), ==, NOW + 1200 + 29 * 400);
+  g_assert_cmpint (trend_record_foresee (&record, 3, 32, NOW + 10000), ==, 0);
   g_assert_cmpint (trend_record_foresee (&record, 32, 32, NOW + 600), ==, 0);
 }
 
