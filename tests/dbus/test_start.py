@@ -4,13 +4,18 @@
 
 """How the daemon starts, lives with a chip that is missing, hangs or talks nonsense, and stops."""
 
+import fcntl
 import os
+import pty
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
+import tty
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -103,6 +108,35 @@ class Chip(Case):
         bus.wait_for(lambda: caller.get(bus.ROOT, PROVISIONING, 'State') == 'none', 'the listing')
         properties = self.provision(caller)
         self.assertEqual(properties['State'], 'done', properties)
+
+    def test_busy(self):
+        """A device that another program holds, as /dev/tpm0 can be held: said so, and ready by itself when it is free.
+        A terminal in exclusive mode refuses whoever is not root with EBUSY; `swtpm chardev` speaks at its other end."""
+        self.tpm.kill()
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        tty.setraw(theirs)
+        path = os.ttyname(theirs)
+        os.chown(path, pwd.getpwnam('tss').pw_uid, -1)
+        os.chmod(path, 0o600)
+        chip = subprocess.Popen(['swtpm', 'chardev', '--tpm2', '--fd', str(ours), '--tpmstate', 'dir=' + self.tpm.dir,
+                                 '--flags', 'not-need-init,startup-clear'], pass_fds=[ours])
+        self.addCleanup(chip.wait)
+        self.addCleanup(chip.kill)
+        fcntl.ioctl(theirs, termios.TIOCEXCL)
+        caller = self.start_daemon('device:' + path)
+        self.assertEqual(self.wait_state(caller, 'unavailable'), 'unavailable')
+        reason = caller.get(bus.ROOT, MANAGER, 'StateReason')
+        self.assertIn(f'{path} is in use by another program', reason)
+        bus.wait_for(lambda: [issue for issue, *_ in caller.get(bus.DEVICE, HEALTH, 'Issues') if issue == 'device.busy'],
+                     'the issue')
+        self.assert_unavailable(caller)
+        changed = caller.watch('org.freedesktop.DBus.Properties', 'PropertiesChanged', bus.ROOT)
+        fcntl.ioctl(theirs, termios.TIOCNXCL)
+        changed.wait(lambda _, args: args[1].get('State') == 'ready', timeout_s=60)
+        bus.wait_for(lambda: caller.get(bus.DEVICE, HEALTH, 'State') == 'ok', 'health')
+        self.assertEqual(self.daemon.terminate(), EXIT_OK)
 
     def test_client_is_told_that_there_is_no_chip(self):
         """Who connects before the first opening has succeeded waits for it, but not for a chip that does not come."""

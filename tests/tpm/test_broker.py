@@ -237,6 +237,34 @@ class Behaviour(BrokerCase):
             for key in keys:
                 client.sign(key)
 
+    def test_reserve(self):
+        """Three slots, and somebody else who needs one now and then: with ReserveSlots he finds it, also while all of
+        ours are wanted."""
+        proxy = self.stack.enter_context(swtpm.Proxy(self.tpm))
+        other = tpm_client.create_primary(hierarchy=tpm_client.RH_NULL)
+
+        def others_turn():
+            code, body = self.tpm.command(tpm_client.CC_CREATE_PRIMARY, other[10:], tpm_client.ST_SESSIONS)
+            if code == 0:
+                self.assertEqual(self.tpm.command(tpm_client.CC_FLUSH_CONTEXT, body[:4])[0], 0)
+            return code
+
+        for reserve, code in ((0, 0x902), (1, 0), (2, 0)):
+            with self.subTest(reserve), tpm_client.Broker(
+                    self.tpm, config=f"[Broker]\nIdleEvictMs=3600000\nReserveSlots={reserve}\n",
+                    tcti="ggtpm:path=" + proxy.socket) as broker, broker.connect() as client:
+                keys = []
+                seen = set()
+                for i in range(6):
+                    keys.append(client.create_primary(unique=b"%d" % i))
+                    seen.add(others_turn())
+                for key in keys * 2:
+                    client.sign(key)
+                    seen.add(others_turn())
+                    self.assertLessEqual(len(self.tpm.handles(tpm_client.TRANSIENT_FIRST)), 3 - reserve)
+                self.assertIn(code, seen)
+                self.assertEqual(0x902 in seen, code != 0)
+
     def test_idle(self):
         """After IdleEvictMs nothing is in the chip, and everything still works."""
         self.start(config="[Broker]\nIdleEvictMs=1\n")

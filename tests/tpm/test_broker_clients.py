@@ -28,6 +28,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 NAME = "com.intel.tss2.Tabrmd"
 PATH = "/com/intel/tss2/Tabrmd/Tcti"
 INTERFACE = "com.intel.tss2.TctiTabrmd"
+ABRMD = "/usr/sbin/tpm2-abrmd"
 MODULE = os.environ["GGTPM_TCTI_MODULE"]
 
 
@@ -42,9 +43,7 @@ class ClientsCase(unittest.TestCase):
         self.bus = self.stack.enter_context(private_bus.PrivateBus())
         self.tpm = self.stack.enter_context(swtpm.Swtpm())
         self.on_bus()
-        self.broker = self.stack.enter_context(
-            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config,
-                              tcti=self.tcti()))
+        self.start_broker()
         self.connection = Gio.DBusConnection.new_for_address_sync(
             self.bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
             | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
@@ -53,6 +52,12 @@ class ClientsCase(unittest.TestCase):
         while not self.has_owner():
             self.assertLess(time.monotonic(), deadline, "the name is not owned")
             time.sleep(0.01)
+
+    def start_broker(self):
+        """The resource manager that owns the name."""
+        self.broker = self.stack.enter_context(
+            tpm_client.Broker(self.tpm, "--tabrmd-name", NAME, env=self.bus.env(), config=self.config,
+                              tcti=self.tcti()))
 
     def on_bus(self):
         """What else a case needs on the bus."""
@@ -227,6 +232,69 @@ class TabrmdLocality(ClientsCase):
         identity, client = self.create()
         self.addCleanup(client.close)
         self.assertEqual(self.call("SetLocality", "(ty)", identity, 2)[0].unpack(), (0,))
+
+
+class Alongside(ClientsCase):
+    """Above another resource manager, which is ours or tpm2-abrmd: its limits, its clients and its chip are left alone."""
+
+    config = "[Broker]\nIdleEvictMs=3600000\n"
+
+    def start_above(self):
+        above = tpm_client.Broker(self.tpm, "--mode", "alongside", env=self.bus.env(), tcti="tabrmd:bus_type=system",
+                                  config=self.config)
+        self.stack.callback(above.stop)
+        above.wait_state(above.READY)
+        return above
+
+    def test_above(self):
+        with self.create()[1] as neighbour:
+            theirs, session = neighbour.create_primary(), neighbour.start_session(kind=1)
+            n_startups = self.tpm.count(tpm_client.CC_STARTUP)
+            above = self.start_above()
+            self.assertFalse(os.path.exists(above.path))
+            with tpm_client.connect(above.internal) as client:
+                # more than it allows to one connection
+                keys = [client.create_primary(unique=b"%d" % i) for i in range(32)]
+                self.assertEqual(client.handles(tpm_client.TRANSIENT_FIRST), keys)
+                for key in keys[::4] + keys[-1:]:
+                    client.sign(key)
+                self.assertEqual([client.ask(tpm_client.start_session())[0] for _ in range(5)], [0] * 4 + [0xb0903])
+                # whatever it is told not to touch
+                neighbour.sign(theirs)
+                neighbour.do(tpm_client.frame(tpm_client.CC_POLICY_RESTART, session.to_bytes(4, "big")))
+            self.assertEqual(above.stop(), 0)
+            self.assertEqual(self.tpm.count(tpm_client.CC_SHUTDOWN), 0)
+            self.assertEqual(self.tpm.count(tpm_client.CC_STARTUP), n_startups)
+            neighbour.sign(theirs)
+            neighbour.do(tpm_client.frame(tpm_client.CC_POLICY_RESTART, session.to_bytes(4, "big")))
+            self.assertEqual(neighbour.handles(tpm_client.TRANSIENT_FIRST), [theirs])
+
+    def test_manager_goes(self):
+        """And comes back: so do we, with nothing of before."""
+        above = self.start_above()
+        with tpm_client.connect(above.internal) as client:
+            key = client.create_primary()
+            self.broker.stop()
+            self.assertEqual(client.ask(tpm_client.sign(key))[0] & 0xff0000, 0xa0000)
+            above.wait_state(above.UNAVAILABLE)
+            self.start_broker()
+            above.wait_state(above.READY, since=2)
+            self.assertEqual(client.ask(tpm_client.sign(key))[0], 0x910)
+            client.sign(client.create_primary())
+
+
+if os.path.exists(ABRMD):
+    class AlongsideAbrmd(Alongside):
+        def start_broker(self):
+            self.abrmd = subprocess.Popen([ABRMD, "--allow-root", "--tcti=" + self.tpm.tcti],
+                                          env=os.environ | self.bus.env(), stderr=subprocess.DEVNULL)
+            self.addCleanup(self.abrmd.wait)
+            self.addCleanup(self.abrmd.kill)
+            self.broker = self
+
+        def stop(self):
+            self.abrmd.kill()
+            self.abrmd.wait()
 
 
 class Sleep(ClientsCase):
