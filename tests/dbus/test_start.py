@@ -129,8 +129,7 @@ class Chip(Case):
         self.assertEqual(self.wait_state(caller, 'unavailable'), 'unavailable')
         reason = caller.get(bus.ROOT, MANAGER, 'StateReason')
         self.assertIn(f'{path} is in use by another program', reason)
-        bus.wait_for(lambda: [issue for issue, *_ in caller.get(bus.DEVICE, HEALTH, 'Issues') if issue == 'device.busy'],
-                     'the issue')
+        bus.wait_for(lambda: 'device.busy' in [issue[0] for issue in caller.get(bus.DEVICE, HEALTH, 'Issues')], 'issue')
         self.assert_unavailable(caller)
         changed = caller.watch('org.freedesktop.DBus.Properties', 'PropertiesChanged', bus.ROOT)
         fcntl.ioctl(theirs, termios.TIOCNXCL)

@@ -28,6 +28,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 NAME = "com.intel.tss2.Tabrmd"
 PATH = "/com/intel/tss2/Tabrmd/Tcti"
 INTERFACE = "com.intel.tss2.TctiTabrmd"
+DAEMON, NOBODY = 1, 65534  # the bus wants to know its users
 ABRMD = "/usr/sbin/tpm2-abrmd"
 MODULE = os.environ["GGTPM_TCTI_MODULE"]
 
@@ -202,6 +203,87 @@ class Tabrmd(ClientsCase):
             self.assertEqual(busy.receive()[0], 0)
 
 
+# As another user: a connection, and what that user is told of localities; both go back over standard output.
+OTHER_USER = """
+import array, socket, sys
+import gi
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib
+bus = Gio.DBusConnection.new_for_address_sync(sys.argv[1], Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+    | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+def call(method, parameters):
+    return bus.call_with_unix_fd_list_sync(*sys.argv[2:5], method, parameters, None, 0, 10000, None, None)
+try:
+    reply, fds = call("CreateConnection", None)
+except GLib.Error as error:
+    print(Gio.DBusError.get_remote_error(error))
+    sys.exit()
+try:
+    call("SetLocality", GLib.Variant("(ty)", (reply.unpack()[0], 1)))
+    told = "nothing"
+except GLib.Error as error:
+    told = Gio.DBusError.get_remote_error(error)
+socket.socket(fileno=1).sendmsg([told.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                                   array.array("i", [fds.get(0)]))])
+"""
+
+
+class TabrmdUsers(ClientsCase):
+    config = "[Broker]\nMaxObjectsPerUid=30\nMaxSessionsPerUid=6\nMaxConnectionsPerUid=3\n"
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        super().setUp()
+
+    def tcti(self):
+        return self.tpm.tcti
+
+    def on_bus(self):
+        os.chmod(self.bus.dir, 0o711)
+
+    def create_as(self, uid):
+        """(client, what it is told); (None, the error's name)"""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                subprocess.run(["/usr/bin/python3", "-c", OTHER_USER, self.bus.address, NAME, PATH, INTERFACE],
+                               stdout=theirs, user=uid, group=uid, extra_groups=[], check=True, timeout=60)
+            told, fds, _, _ = socket.recv_fds(ours, 256, 1)
+        told = told.decode().strip()
+        if not fds:
+            return None, told
+        client = tpm_client.Client(socket.socket(fileno=fds[0]))
+        self.addCleanup(client.close)
+        return client, told
+
+    def test_privileges(self):
+        client, told = self.create_as(NOBODY)
+        self.assertEqual(told, NAME + ".Error.NotPermitted")
+        before = self.tpm.count()
+        clear = tpm_client.frame(tpm_client.CC_CLEAR, tpm_client.RH_LOCKOUT.to_bytes(4, "big") + tpm_client.PASSWORD,
+                                 tpm_client.ST_SESSIONS)
+        self.assertEqual(client.ask(clear)[0], 0xb000c)
+        self.assertEqual(client.ask(tpm_client.frame(tpm_client.CC_SHUTDOWN, b"\0\0"))[0], 0xb000c)
+        self.assertEqual(client.ask(tpm_client.frame(tpm_client.CC_STARTUP, b"\0\0"))[0], 0x100)
+        self.assertEqual(self.tpm.count(), before)
+
+    def test_quotas(self):
+        """Those of a user, over both front ends together; another has as much again."""
+        os.chmod(self.broker.path, 0o666)
+        first = self.create_as(NOBODY)[0]
+        second = self.stack.enter_context(tpm_client.connect_as(self.broker.path, NOBODY, NOBODY))
+        start = tpm_client.frame(tpm_client.CC_HASH_SEQUENCE_START, b"\0\0\0\x0b")
+        self.assertEqual([client.ask(start)[0] for client in [first] * 20 + [second] * 11], [0] * 30 + [0xb0902])
+        session = tpm_client.start_session(kind=1)
+        self.assertEqual([client.ask(session)[0] for client in [first] * 4 + [second] * 3], [0] * 6 + [0xb0903])
+        other = self.create_as(DAEMON)[0]
+        self.assertEqual((other.ask(start)[0], other.ask(session)[0]), (0, 0))
+        third = self.create_as(NOBODY)[0]
+        self.assertEqual((third.ask(start)[0], third.ask(session)[0]), (0xb0902, 0xb0903))
+        self.assertEqual(self.create_as(NOBODY), (None, NAME + ".Error.General"))
+
+
 class TabrmdCancel(ClientsCase):
     """Of a command that is in a chip that can."""
 
@@ -235,7 +317,7 @@ class TabrmdLocality(ClientsCase):
 
 
 class Alongside(ClientsCase):
-    """Above another resource manager, which is ours or tpm2-abrmd: its limits, its clients and its chip are left alone."""
+    """Above another resource manager, ours or tpm2-abrmd: its limits, its clients and its chip are left alone."""
 
     config = "[Broker]\nIdleEvictMs=3600000\n"
 
