@@ -29,6 +29,7 @@ gboolean cmd_metrics (Client *client, const Options *options, GError **error);
 gboolean cmd_monitor (Client *client, const Options *options, GError **error);
 gboolean cmd_report (Client *client, const Options *options, GError **error);
 gboolean cmd_provision (Client *client, const Options *options, GError **error);
+gboolean cmd_token_verify (Client *client, const Options *options, GError **error);
 gboolean cmd_token_list (Client *client, const Options *options, GError **error);
 gboolean cmd_token_change_pin (Client *client, const Options *options, GError **error);
 gboolean cmd_token_unblock (Client *client, const Options *options, GError **error);

@@ -70,6 +70,9 @@ static const Command commands[] = {
     "Without options the daemon takes them from /etc/ggtpm/provision.conf if there is one, and its defaults "
     "otherwise. Ctrl-C ends the waiting, not the work." },
   { "token", "list", "", 0, 0, "", cmd_token_list, "List the tokens", NULL },
+  { "token", "verify", "[TOKEN]", 0, 1, "key pin-file", cmd_token_verify,
+    "Prove that keys work, from the PIN to TLS, and the configurations that name them",
+    "One line for each check, with what to do. Exit code 1 if something is at fault. A wrong PIN is tried once." },
   { "token", "change-pin", "TOKEN", 1, 1, "pin-file new-pin-file", cmd_token_change_pin,
     "Change the user PIN", "Without --new-pin-file the daemon makes one and keeps it." },
   { "token", "unblock", "TOKEN", 1, 1, "so-pin-file new-pin-file", cmd_token_unblock,

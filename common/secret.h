@@ -62,4 +62,8 @@ gboolean secret_write_file (const Secret *secret,
 /* Overwrites @len bytes so that the compiler cannot leave it out. */
 void secret_wipe (void *data, gsize len);
 
+/* For processes that have secrets: no core dump, nobody looks in, no new privileges, an end when the parent ends. FALSE
+ * with errno. */
+gboolean secret_protect_process (void) G_GNUC_WARN_UNUSED_RESULT;
+
 G_END_DECLS

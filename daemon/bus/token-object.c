@@ -146,6 +146,94 @@ handle_create_key (GgtpmToken *skeleton,
   return TRUE;
 }
 
+/* ---- Verify ---- */
+
+typedef struct
+{
+  Tokens *tokens;
+  Job *job;
+  char *token;
+  char *key; /* NULL: all */
+  Secret *pin;
+} VerifyArgs;
+
+static void
+verify_args_free (gpointer data)
+{
+  VerifyArgs *args = data;
+
+  g_clear_pointer (&args->job, job_unref);
+  g_free (args->token);
+  g_free (args->key);
+  g_clear_pointer (&args->pin, secret_free);
+  g_free (args);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VerifyArgs, verify_args_free)
+
+static gpointer
+op_verify (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  VerifyArgs *args = data;
+
+  job_report (args->job, "verifying the keys", 0.1);
+  return tokens_verify (args->tokens, tpm, args->token, args->key, args->pin, cancellable, error);
+}
+
+static GVariant *
+make_verify_result (gpointer data)
+{
+  GPtrArray *checks = data;
+  GVariantBuilder rows = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a(sssss)"));
+  GVariantDict dict;
+  gboolean good = TRUE;
+
+  for (guint i = 0; i < checks->len; i++)
+    {
+      const TokenCheck *check = g_ptr_array_index (checks, i);
+
+      good = good && !g_str_equal (check->verdict, "fault");
+      g_variant_builder_add (&rows, "(sssss)", check->key, check->check, check->verdict,
+                             check->text, check->remedy);
+    }
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "good", "b", good);
+  g_variant_dict_insert (&dict, "checks", "a(sssss)", &rows);
+  return g_variant_dict_end (&dict);
+}
+
+static gboolean
+handle_verify (GgtpmToken *skeleton,
+               GDBusMethodInvocation *invocation,
+               GUnixFDList *fds,
+               GVariant *options,
+               gpointer user_data)
+{
+  static const OperationType type = { op_verify, verify_args_free,
+                                      (GDestroyNotify)g_ptr_array_unref, FALSE };
+  TokenObject *object = user_data;
+  g_autoptr (VerifyArgs) args = g_new0 (VerifyArgs, 1);
+  GError *error = NULL;
+  int pin_fd = -1;
+  const Option table[] = { { "key", "s", &args->key },
+                           { "pin", "h", &pin_fd },
+                           { NULL, NULL, NULL } };
+  Operation *operation;
+  Job **job = &args->job;
+
+  args->tokens = object->context->tokens;
+  args->token = g_strdup (object->label);
+  if (!options_parse (options, fds, table, &error))
+    {
+      reply_error (invocation, error);
+      return TRUE;
+    }
+  operation = operation_new (object->context, &type, skeleton, invocation, args);
+  operation_add_pin (operation, pin_fd, &args->pin);
+  g_steal_pointer (&args);
+  operation_start_job (operation, "verify", job, make_verify_result);
+  return TRUE;
+}
+
 /* ---- PINs ---- */
 
 typedef struct
@@ -324,9 +412,9 @@ token_object_new (const Context *context, const TokenInfo *token)
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_TOKEN_SKELETON);
   gate_set_detail (object->skeleton, "token", token->label);
   g_object_connect (object->skeleton, "signal::handle-create-key", handle_create_key, object,
-                    "signal::handle-change-pin", handle_change_pin, object,
-                    "signal::handle-unblock-pin", handle_unblock_pin, object,
-                    "signal::handle-change-so-pin", handle_change_so_pin, object, NULL);
+                    "signal::handle-verify", handle_verify, object, "signal::handle-change-pin",
+                    handle_change_pin, object, "signal::handle-unblock-pin", handle_unblock_pin,
+                    object, "signal::handle-change-so-pin", handle_change_so_pin, object, NULL);
   token_object_update (object, token);
   exported = g_dbus_object_skeleton_new (object->path);
   g_dbus_object_skeleton_add_interface (exported, G_DBUS_INTERFACE_SKELETON (object->skeleton));

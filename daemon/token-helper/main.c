@@ -1,28 +1,16 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
+#include "common/secret.h"
 #include "dbus/error.h"
 #include "token-helper/jobs.h"
 #include "token/protocol.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* What a killed parent or a curious user must not leave or find: PINs are in this process. */
-static gboolean
-protect_process (void)
-{
-  const struct rlimit no_core = { 0, 0 };
-
-  return prctl (PR_SET_DUMPABLE, 0) == 0 && prctl (PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-         prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && setrlimit (RLIMIT_CORE, &no_core) == 0;
-}
 
 static gboolean
 write_all (const char *data, gsize len)
@@ -193,7 +181,7 @@ main (int argc, char **argv)
           argv[0]);
       return 2;
     }
-  if (!protect_process ())
+  if (!secret_protect_process ())
     {
       g_printerr ("cannot protect the process: %s\n", g_strerror (errno));
       return 1;

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define VERIFIER "ggtpm-token-verifier"
+
 /* For the module to close its sessions and end. */
 #define EXIT_TIMEOUT_MS 2000
 
@@ -149,8 +151,8 @@ steal_fd (int *fd)
   return stolen;
 }
 
-HelperClient *
-helper_client_new (const Config *config, const char *store_dir, GError **error)
+static HelperClient *
+start (const Config *config, const char *program, const char *store_dir, GError **error)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   g_auto (GStrv) environment = make_environment (config, store_dir);
@@ -166,9 +168,8 @@ helper_client_new (const Config *config, const char *store_dir, GError **error)
   g_subprocess_launcher_take_stdout_fd (launcher, steal_fd (&channels.sockets[1]));
   g_subprocess_launcher_take_stderr_fd (launcher, steal_fd (&channels.log[1]));
   g_subprocess_launcher_take_fd (launcher, steal_fd (&channels.line[1]), PROTOCOL_LINE_FD);
-  process =
-      g_subprocess_launcher_spawn (launcher, error, config->token_helper, config->pkcs11_module,
-                                   idle_close, G_STRINGIFY (PROTOCOL_LINE_FD), NULL);
+  process = g_subprocess_launcher_spawn (launcher, error, program, config->pkcs11_module,
+                                         idle_close, G_STRINGIFY (PROTOCOL_LINE_FD), NULL);
   if (process == NULL)
     {
       g_prefix_error (error, "cannot start the token helper: ");
@@ -187,6 +188,24 @@ helper_client_new (const Config *config, const char *store_dir, GError **error)
   client->log_line = g_string_new (NULL);
   client->usable = TRUE;
   return client;
+}
+
+HelperClient *
+helper_client_new (const Config *config, const char *store_dir, GError **error)
+{
+  return start (config, config->token_helper, store_dir, error);
+}
+
+HelperClient *
+helper_client_new_verifier (const Config *config, const char *store_dir, GError **error)
+{
+  g_autofree char *dir = g_path_get_dirname (config->token_helper);
+  g_autofree char *installed = g_build_filename (dir, VERIFIER, NULL);
+  g_autofree char *built = g_build_filename (dir, "..", "token-verifier", VERIFIER, NULL);
+
+  /* In a build tree each program has a directory of its own. */
+  return start (config, g_file_test (installed, G_FILE_TEST_EXISTS) ? installed : built, store_dir,
+                error);
 }
 
 gboolean

@@ -23,6 +23,10 @@ typedef struct _HelperClient HelperClient;
 HelperClient *helper_client_new (const Config *config,
                                  const char *store_dir,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same for a ggtpm-token-verifier, which is beside the helper and answers one call. */
+HelperClient *helper_client_new_verifier (const Config *config,
+                                          const char *store_dir,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Closes its input, waits a moment, kills it. */
 void helper_client_free (HelperClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)

@@ -400,3 +400,31 @@ helper_jobs_prove_pss (HelperClient *client,
   *out_good = signature != NULL && verify_pss (key, random, signature);
   return TRUE;
 }
+
+json_object *
+helper_jobs_verify (HelperClient *verifier,
+                    const Secret *pin,
+                    const char *uri,
+                    const char *cert_uri,
+                    GBytes *spki,
+                    GCancellable *cancellable,
+                    GError **error)
+{
+  json_object *request = new_request (PROTOCOL_JOB_VERIFY);
+  g_autoptr (json_object) answer = NULL;
+  json_object *checks = NULL;
+
+  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
+  add_text (request, "uri", uri);
+  add_text (request, "cert-uri", cert_uri);
+  add_bytes (request, "spki", spki);
+  answer = helper_client_call (verifier, request, JOB_TIMEOUT_S, cancellable, error);
+  if (answer == NULL)
+    return NULL;
+  if (json_object_object_get_ex (answer, "checks", &checks) &&
+      json_object_is_type (checks, json_type_array))
+    return json_object_get (checks);
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
+                       "the token verifier's answer has no 'checks'");
+  return NULL;
+}

@@ -112,6 +112,15 @@ gboolean helper_jobs_change_pin (HelperClient *client,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The member `checks` of the answer of a verifier, the caller's. */
+json_object *helper_jobs_verify (HelperClient *verifier,
+                                 const Secret *pin,
+                                 const char *uri,
+                                 const char *cert_uri,
+                                 GBytes *spki,
+                                 GCancellable *cancellable,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* What others have written meanwhile is read at the next job; the login is forgotten. */
 gboolean helper_jobs_reopen (HelperClient *client,
                              GCancellable *cancellable,

@@ -37,6 +37,9 @@ G_BEGIN_DECLS
  *   change-pin         "token", "pin", "new-pin"              -> nothing; the user PIN
  *   init-pin           "token", "so-pin", "new-pin"           -> nothing; a new user PIN by the security officer
  *   change-so-pin      "token", "so-pin", "new-pin"           -> nothing
+ *   verify             "pin", "uri" (private key), "cert-uri", "spki"  -> "checks": [ { "check", "verdict" (ok | fault
+ *                         | unknown), "text", "remedy" } ]; of ggtpm-token-verifier, which knows no other job, does not
+ *                         look for unknown members and ends after it
  *   reopen             -> nothing; C_Finalize: the next job reads the store anew
  *
  * A PIN is tried at most once for a request, and not at all where this helper has it accepted already. A ticket stands
@@ -57,6 +60,7 @@ G_BEGIN_DECLS
 #define PROTOCOL_JOB_INIT_PIN        "init-pin"
 #define PROTOCOL_JOB_CHANGE_SO_PIN   "change-so-pin"
 #define PROTOCOL_JOB_REOPEN          "reopen"
+#define PROTOCOL_JOB_VERIFY          "verify"
 
 /* Members that are wiped after use, wherever they stand. */
 #define PROTOCOL_MEMBER_PIN     "pin"

@@ -223,6 +223,30 @@ gboolean tokens_remove (Tokens *tokens,
 /* Whether it can be a PIN: UTF-8 without control characters. */
 gboolean tokens_check_pin (const Secret *pin, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* A verdict of an independent user of a key (ggtpm-token-verifier). */
+typedef struct
+{
+  char *key;     /* label; empty: of the token as a whole */
+  char *check;   /* `login`, `sign`, `mechanism`, `certificate`, `tls1.2`, `tls1.3`, `key` */
+  char *verdict; /* `ok`, `fault`, `unknown` */
+  char *text;
+  char *remedy; /* may be empty */
+} TokenCheck;
+
+void token_check_free (TokenCheck *check);
+
+/*
+ * Whether all of the way to the chip works, for each key or the one of label @key: login, signatures, certificate, TLS.
+ * A refused PIN ends it, as a verdict. Returns TokenChecks. Errors: GGTPM_ERROR_NOT_FOUND, AUTH_REQUIRED.
+ */
+GPtrArray *tokens_verify (Tokens *tokens,
+                          Tpm *tpm,
+                          const char *token,
+                          const char *key,
+                          const Secret *pin,
+                          GCancellable *cancellable,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* 1 to 32 bytes of UTF-8 without control characters, `;`, `=`, `%`, `/`. @what: for the error's text. */
 gboolean
 tokens_check_label (const char *label, const char *what, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -89,7 +89,7 @@ class Tables(unittest.TestCase):
                          ['status', 'info', 'health', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
                           'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe',
                           'tpm take-ownership', 'tpm release-ownership', 'tpm export-auths', 'metrics', 'monitor',
-                          'report', 'provision', 'token list', 'token change-pin', 'token unblock',
+                          'report', 'provision', 'token list', 'token verify', 'token change-pin', 'token unblock',
                           'token reset-so-pin', 'token remove', 'key list', 'key create', 'key csr', 'key self-sign',
                           'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',
                           'key decrypt', 'key delete', 'config write', 'config check', 'config remove'])

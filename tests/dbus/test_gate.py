@@ -120,6 +120,7 @@ class GateCase(unittest.TestCase):
             ('org.ggtpm1.Provisioning', 'RememberConfig'): (bus.ROOT, '(ssa{sv})', 'no/path', 'lite', {}),
             ('org.ggtpm1.Provisioning', 'ForgetConfig'): (bus.ROOT, '(sa{sv})', '/no/such/file', {}),
             ('org.ggtpm1.Token', 'ChangePin'): (self.token, *empty),
+            ('org.ggtpm1.Token', 'Verify'): (self.token, *empty),
             ('org.ggtpm1.Token', 'ChangeSoPin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'UnblockPin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'CreateKey'): (self.token, '(ssa{sv})', 'greenkey', 'ecc-p256', {}),

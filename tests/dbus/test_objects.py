@@ -245,7 +245,7 @@ class Provisioned(Case):
                  (bus.ROOT, PROVISIONING, 'ForgetConfig', 's', '/etc/config.json'),
                  (self.token, TOKEN, 'CreateKey', 'ss', 'new', 'ecc-p256'), (self.key, KEY, 'CreateCsr', ''),
                  (self.token, TOKEN, 'ChangePin', ''), (self.token, TOKEN, 'ChangeSoPin', ''),
-                 (self.token, TOKEN, 'UnblockPin', ''),
+                 (self.token, TOKEN, 'UnblockPin', ''), (self.token, TOKEN, 'Verify', ''),
                  (self.key, KEY, 'Sign', 'ay', b'text'), (self.key, KEY, 'InstallCertificate', 's', 'pem'),
                  (self.key, KEY, 'CreateSelfSigned', ''), (self.key, KEY, 'Rotate', ''), (self.key, KEY, 'Delete', ''),
                  (self.key, KEY, 'Decrypt', 'ay', b'text'), (self.key, KEY, 'ExportPublicKey', 's', 'pem'),

@@ -512,6 +512,7 @@ class Daemon:
     def _copy_programs(self):
         """The build tree may be where only root can look."""
         for pattern in ('daemon/ggtpmd', 'daemon/token-helper/ggtpm-token-helper',
+                        'daemon/token-verifier/ggtpm-token-verifier',
                         'client/tcti/libtss2-tcti-ggtpm.so.0'):
             found = glob.glob(os.path.join(BUILD, pattern))
             shutil.copy(found[0], self.dir)

@@ -17,6 +17,7 @@ import bus  # noqa: E402
 from consumers import KEY, MODULE, Case, need  # noqa: E402
 
 ENGINE = f'/usr/lib/{sys.implementation._multiarch}/engines-3/pkcs11.so'
+PROGRAMS = ('ggtpmd', 'ggtpm-token-helper', 'ggtpm-token-verifier')
 PINS = {'pin': b'ggtpm user pin 4711', 'so-pin': b'ggtpm so pin 0815'}
 
 
@@ -119,7 +120,7 @@ class Leaks(Case):
         """What anybody can look at of daemon and helper while they are at work."""
         for directory in glob.glob('/proc/[0-9]*'):
             with contextlib.suppress(OSError):
-                if os.path.basename(os.readlink(directory + '/exe')) not in ('ggtpmd', 'ggtpm-token-helper'):
+                if os.path.basename(os.readlink(directory + '/exe')) not in PROGRAMS:
                     continue
                 for name in ('cmdline', 'environ'):
                     with open(os.path.join(directory, name), 'rb') as file:
@@ -141,10 +142,13 @@ class Leaks(Case):
             result = self.provision({'pin': bus.GLib.Variant.new_handle(0), 'so-pin': bus.GLib.Variant.new_handle(1)},
                                     fds)
             self.caller.call(result['key'], KEY, 'Sign', '(aya{sv})', b'text', {})
+            job = self.caller.call(result['token'], 'org.ggtpm1.Token', 'Verify', '(a{sv})', {})
+            self.assertTrue(self.caller.wait_job(job)['Result']['good'])
         finally:
             stop.set()
             thread.join()
-        self.assertTrue(any(b'ggtpm-token-helper' in content for contents in seen.values() for content in contents))
+        for program in PROGRAMS:
+            self.assertTrue(any(program.encode() in content for contents in seen.values() for content in contents))
         texts = {'log': {self.daemon.read_log().encode()}, 'bus': {repr(self.caller.objects()).encode()}} | seen
         for name, contents in texts.items():
             for content in contents:

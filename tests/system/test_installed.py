@@ -37,6 +37,7 @@ REQUIRED = """
 @P@/bin/ggtpmctl 755
 @P@/libexec/ggtpmd 755
 @P@/libexec/ggtpm-token-helper 755
+@P@/libexec/ggtpm-token-verifier 755
 @L@/libtss2-tcti-ggtpm.so.0 755
 @P@/share/bash-completion/completions/ggtpmctl 644
 @P@/share/ggtpm/advisories.conf 644
