@@ -37,6 +37,13 @@ typedef enum
   MESSAGE_QUIT,
 } MessageType;
 
+/* Who waits for the end of a broker_cancel(). */
+typedef struct
+{
+  BrokerCancelFunc func; /* NULL: nobody */
+  gpointer user_data;
+} CancelWaiter;
+
 typedef struct
 {
   MessageType type;
@@ -44,6 +51,7 @@ typedef struct
   DirectoryEntry *entry;
   BrokerListener listener;
   guint64 id;
+  CancelWaiter waiter;
   BrokerRest rest;
   guint quiet_serial; /* 0: nobody waits for quiet */
 } Message;
@@ -51,7 +59,10 @@ typedef struct
 /* To the main thread: a new state, or a call that somebody waits for. */
 typedef struct
 {
-  guint quiet_serial; /* 0: a state */
+  guint quiet_serial;  /* of a broker_set_rest() */
+  CancelWaiter waiter; /* of a broker_cancel() */
+  guint32 rc;
+  /* else: */
   BrokerState state;
   BrokerFault fault;
   char *reason;
@@ -100,12 +111,20 @@ struct _Broker
 };
 
 static void
+waiter_end (const CancelWaiter *waiter, guint32 rc)
+{
+  if (waiter->func != NULL)
+    waiter->func (rc, waiter->user_data);
+}
+
+static void
 message_free (gpointer data)
 {
   Message *message = data;
 
   if (message->fd >= 0)
     close (message->fd);
+  waiter_end (&message->waiter, TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED);
   g_free (message);
 }
 
@@ -114,6 +133,7 @@ report_free (gpointer data)
 {
   Report *report = data;
 
+  waiter_end (&report->waiter, report->rc);
   g_free (report->reason);
   g_free (report);
 }
@@ -143,7 +163,7 @@ on_reports (gpointer data)
     {
       if (report->quiet_serial != 0)
         call_quiet (broker, report->quiet_serial);
-      else
+      else if (report->waiter.func == NULL)
         broker->func (report->state, report->fault, report->reason, report->tpm_was_reset,
                       broker->user_data);
       report_free (report);
@@ -198,6 +218,18 @@ report_quiet (Broker *broker)
   g_source_set_ready_time (broker->report_source, 0);
 }
 
+static void
+report_cancel (Broker *broker, CancelWaiter *waiter, guint32 rc)
+{
+  Report *entry = g_new0 (Report, 1);
+
+  entry->waiter = *waiter;
+  entry->rc = rc;
+  *waiter = (CancelWaiter){ 0 };
+  g_async_queue_push (broker->reports, entry);
+  g_source_set_ready_time (broker->report_source, 0);
+}
+
 /* From the main thread */
 
 static void
@@ -229,7 +261,7 @@ take_message (Broker *broker, Message *message)
       broker->released = TRUE;
       break;
     case MESSAGE_CANCEL:
-      clients_cancel (broker->clients, message->id);
+      report_cancel (broker, &message->waiter, clients_cancel (broker->clients, message->id));
       break;
     case MESSAGE_REST:
       broker->rest = message->rest;
@@ -301,7 +333,7 @@ chip_failed (Broker *broker)
   broker->tried = TRUE;
   broker->backoff = CLAMP (broker->backoff * 2, BACKOFF_MIN_US, BACKOFF_MAX_US);
   broker->reopen_at = now + broker->backoff;
-  directory_set_abilities (broker->directory, FALSE, FALSE);
+  directory_set_ability (broker->directory, FALSE);
   report (broker,
           fault == BROKER_FAULT_PROTOCOL || fault == BROKER_FAULT_SILENT ? BROKER_STATE_FAILED
                                                                          : BROKER_STATE_UNAVAILABLE,
@@ -329,8 +361,7 @@ chip_opened (Broker *broker)
   broker->backoff = 0;
   broker->idle_done = FALSE;
   broker->last_command = g_get_monotonic_time ();
-  directory_set_abilities (broker->directory, chip_can_cancel (broker->chip),
-                           chip_can_set_locality (broker->chip));
+  directory_set_ability (broker->directory, chip_can_set_locality (broker->chip));
   report (broker, BROKER_STATE_READY, BROKER_FAULT_NONE, NULL, was_reset);
 }
 
@@ -640,18 +671,23 @@ broker_listen (Broker *broker, int fd, BrokerListener kind)
   post (broker, &(Message){ .type = MESSAGE_LISTENER, .fd = fd, .listener = kind });
 }
 
-guint32
-broker_cancel (Broker *broker, guint64 id, const BrokerPeer *peer)
+void
+broker_cancel (Broker *broker,
+               guint64 id,
+               const BrokerPeer *peer,
+               BrokerCancelFunc func,
+               gpointer user_data)
 {
   g_autoptr (DirectoryEntry) entry = directory_lookup (broker->directory, id, peer);
 
+  /* Where its command is, waiting, in the chip or answered, only the broker thread knows. */
   if (entry == NULL)
-    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
-  if (g_atomic_int_get (&entry->stage) == STAGE_IN_CHIP &&
-      !directory_can_cancel (broker->directory))
-    return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
-  post (broker, &(Message){ .type = MESSAGE_CANCEL, .fd = -1, .id = id });
-  return TSS2_RC_SUCCESS;
+    func (TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED, user_data);
+  else
+    post (broker, &(Message){ .type = MESSAGE_CANCEL,
+                              .fd = -1,
+                              .id = id,
+                              .waiter = { .func = func, .user_data = user_data } });
 }
 
 guint32

@@ -77,12 +77,23 @@ int broker_connect_peer (Broker *broker, const BrokerPeer *peer, guint64 *out_id
 void broker_listen (Broker *broker, int fd, BrokerListener kind);
 
 /*
- * For the command that connection @id has sent: answered TPM_RC_CANCELED if it still waits; cancelled in the chip where
- * the TCTI can. @peer must be the connection's: same uid and pid.
- * Returns a TSS2_RC of the resource manager's layer: 0, 0xb000c (unknown id), 0xb0002 (this TCTI cannot).
+ * How a broker_cancel() ended: a TSS2_RC of the resource manager's layer: 0; 0xb000c (unknown id); 0xb0002 (it does not
+ * wait, and this TCTI cannot cancel in the chip: tpm2-abrmd's answer to each). Main thread, once; broker_free() calls
+ * it for what is still open.
  */
-guint32 broker_cancel (Broker *broker, guint64 id, const BrokerPeer *peer);
-/* As broker_cancel(); localities above 0 only for root (0xb000c). */
+typedef void (*BrokerCancelFunc) (guint32 rc, gpointer user_data);
+
+/*
+ * For the command that connection @id has sent: answered TPM_RC_CANCELED if it still waits; cancelled in the chip where
+ * the TCTI can. @peer must be the connection's: same uid and pid. Main thread.
+ */
+void broker_cancel (Broker *broker,
+                    guint64 id,
+                    const BrokerPeer *peer,
+                    BrokerCancelFunc func,
+                    gpointer user_data);
+
+/* Returns 0; 0xb000c: unknown @id, or a locality above 0 and not root; 0xb0002: this TCTI cannot. */
 guint32 broker_set_locality (Broker *broker, guint64 id, guint8 locality, const BrokerPeer *peer);
 
 G_END_DECLS

@@ -37,12 +37,6 @@ struct _Clients
   gint64 accept_at;    /* -1: accepting */
 };
 
-static void
-set_stage (Connection *connection, PeerStage stage)
-{
-  g_atomic_int_set (&connection_get_entry (connection)->stage, stage);
-}
-
 /* Connections */
 
 static void on_received (Connection *connection, gpointer data);
@@ -94,8 +88,9 @@ clients_free_closed (Clients *clients)
   return any;
 }
 
+/* @none: when there is no command of it. */
 static TSS2_RC
-cancel_connection (Clients *clients, Connection *connection)
+cancel_connection (Clients *clients, Connection *connection, TSS2_RC none)
 {
   if (connection == clients->current)
     {
@@ -109,11 +104,11 @@ cancel_connection (Clients *clients, Connection *connection)
     {
       guint8 response[COMMAND_HEADER_SIZE];
 
-      set_stage (connection, STAGE_QUIET);
       connection_answer (connection, response,
                          command_response_put_error (response, TPM2_RC_CANCELED));
+      return TSS2_RC_SUCCESS;
     }
-  return TSS2_RC_SUCCESS;
+  return none;
 }
 
 static TSS2_RC
@@ -127,7 +122,7 @@ cancel_by_public_id (Clients *clients, Connection *from, const guint8 *id)
 
       if (connection_has_public_id (connection, id) &&
           connection_get_entry (connection)->peer.uid == uid)
-        return cancel_connection (clients, connection);
+        return cancel_connection (clients, connection, TSS2_RC_SUCCESS);
     }
   return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
 }
@@ -183,7 +178,6 @@ on_received (Connection *connection, gpointer data)
       answer_control (clients, connection, frame, size);
       return;
     }
-  set_stage (connection, STAGE_QUEUED);
   scheduler_push (clients->scheduler, entry->kind == PEER_PUBLIC, entry->peer.uid, connection);
 }
 
@@ -281,19 +275,21 @@ clients_resume (Clients *clients, gint64 now)
     }
 }
 
-void
+TSS2_RC
 clients_cancel (Clients *clients, guint64 id)
 {
+  TSS2_RC none = chip_can_cancel (clients->chip)
+                     ? TSS2_RC_SUCCESS
+                     : TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_IMPLEMENTED;
+
   for (guint i = 0; i < clients->connections->len; i++)
     {
       Connection *connection = g_ptr_array_index (clients->connections, i);
 
       if (connection_get_entry (connection)->id == id)
-        {
-          cancel_connection (clients, connection);
-          return;
-        }
+        return cancel_connection (clients, connection, none);
     }
+  return TSS2_RESMGR_RC_LAYER | TSS2_BASE_RC_NOT_PERMITTED;
 }
 
 gboolean
@@ -308,8 +304,6 @@ clients_begin (Clients *clients, gboolean with_public)
   Connection *connection = scheduler_pop (clients->scheduler, with_public);
 
   clients->current = connection;
-  if (connection != NULL)
-    set_stage (connection, STAGE_IN_CHIP);
   return connection;
 }
 
@@ -317,7 +311,6 @@ void
 clients_finish (Clients *clients, Connection *connection, const guint8 *response, gsize size)
 {
   clients->current = NULL;
-  set_stage (connection, STAGE_QUIET);
   connection_answer (connection, response, size);
 }
 

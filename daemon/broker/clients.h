@@ -39,8 +39,8 @@ gboolean clients_have_command (const Clients *clients, gboolean with_public);
 Connection *clients_begin (Clients *clients, gboolean with_public);
 void clients_finish (Clients *clients, Connection *connection, const guint8 *response, gsize size);
 
-/* See broker_cancel(). */
-void clients_cancel (Clients *clients, guint64 id);
+/* See BrokerCancelFunc. */
+TSS2_RC clients_cancel (Clients *clients, guint64 id);
 
 /* Frees what has hung up since; not while a command is under way. Returns whether there was anything. */
 gboolean clients_free_closed (Clients *clients);

@@ -18,8 +18,7 @@ struct _Directory
   guint max_connections;
   guint max_per_uid;
   gboolean open_locality;
-  gint can_cancel; /* atomic */
-  gint can_set_locality;
+  gint can_set_locality; /* atomic */
 };
 
 Directory *
@@ -160,16 +159,9 @@ directory_entry_is_privileged (const DirectoryEntry *entry)
 }
 
 void
-directory_set_abilities (Directory *directory, gboolean can_cancel, gboolean can_set_locality)
+directory_set_ability (Directory *directory, gboolean can_set_locality)
 {
-  g_atomic_int_set (&directory->can_cancel, can_cancel);
   g_atomic_int_set (&directory->can_set_locality, can_set_locality);
-}
-
-gboolean
-directory_can_cancel (Directory *directory)
-{
-  return g_atomic_int_get (&directory->can_cancel);
 }
 
 TSS2_RC

@@ -20,13 +20,6 @@ typedef enum
   PEER_OWN,      /* the daemon */
 } PeerKind;
 
-typedef enum
-{
-  STAGE_QUIET,
-  STAGE_QUEUED,
-  STAGE_IN_CHIP,
-} PeerStage;
-
 /* Shared by the broker thread and the callers of broker_cancel() and broker_set_locality(). */
 typedef struct
 {
@@ -34,7 +27,6 @@ typedef struct
   guint64 id;
   PeerKind kind;
   BrokerPeer peer;
-  gint stage;    /* atomic; PeerStage */
   gint locality; /* atomic; of the commands to come */
 } DirectoryEntry;
 
@@ -56,9 +48,8 @@ DirectoryEntry *directory_lookup (Directory *directory, guint64 id, const Broker
 void directory_entry_unref (DirectoryEntry *entry);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryEntry, directory_entry_unref)
 
-/* What the chip's TCTI can, as far as the chip is open. */
-void directory_set_abilities (Directory *directory, gboolean can_cancel, gboolean can_set_locality);
-gboolean directory_can_cancel (Directory *directory);
+/* Whether the chip's TCTI can set localities, as far as the chip is open. */
+void directory_set_ability (Directory *directory, gboolean can_set_locality);
 /* 0, 0xb000c (localities above 0 are for root), 0xb0002 (the TCTI cannot). */
 TSS2_RC
 directory_check_locality (Directory *directory, const DirectoryEntry *entry, guint8 locality);

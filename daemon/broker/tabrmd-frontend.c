@@ -33,11 +33,12 @@ typedef enum
   CALL_SET_LOCALITY,
 } CallType;
 
-/* A call while the bus is asked whose it is. */
+/* A call while the bus is asked whose it is, and while the broker cancels. */
 typedef struct
 {
   CallType type;
   TabrmdFrontend *frontend; /* not after the cancellable is cancelled */
+  TabrmdTctiTabrmd *skeleton;
   GDBusMethodInvocation *invocation;
   guint64 id;
   guint8 locality;
@@ -46,6 +47,7 @@ typedef struct
 static void
 call_free (Call *call)
 {
+  g_object_unref (call->skeleton);
   g_object_unref (call->invocation);
   g_free (call);
 }
@@ -72,8 +74,8 @@ create_connection (Call *call, const BrokerPeer *peer)
       return;
     }
   fds = g_unix_fd_list_new_from_array (&fd, 1);
-  tabrmd_tcti_tabrmd_complete_create_connection (call->frontend->skeleton,
-                                                 g_object_ref (call->invocation), fds, id);
+  tabrmd_tcti_tabrmd_complete_create_connection (call->skeleton, g_object_ref (call->invocation),
+                                                 fds, id);
 }
 
 static void
@@ -87,10 +89,23 @@ return_code (Call *call, guint32 rc)
   else if (rc == RC_NOT_IMPLEMENTED)
     return_error (invocation, ERROR_NOT_IMPLEMENTED, "The TPM's driver cannot do this.");
   else if (call->type == CALL_CANCEL)
-    tabrmd_tcti_tabrmd_complete_cancel (call->frontend->skeleton, g_object_ref (invocation), rc);
+    tabrmd_tcti_tabrmd_complete_cancel (call->skeleton, g_object_ref (invocation), rc);
   else
-    tabrmd_tcti_tabrmd_complete_set_locality (call->frontend->skeleton, g_object_ref (invocation),
-                                              rc);
+    tabrmd_tcti_tabrmd_complete_set_locality (call->skeleton, g_object_ref (invocation), rc);
+}
+
+static void
+cancel_done (guint32 rc, gpointer data)
+{
+  g_autoptr (Call) call = data;
+
+  return_code (call, rc);
+}
+
+static void
+cancel (Call *call, const BrokerPeer *peer)
+{
+  broker_cancel (call->frontend->broker, call->id, peer, cancel_done, call);
 }
 
 static gboolean
@@ -127,7 +142,7 @@ credentials_done (GObject *source, GAsyncResult *result, gpointer data)
       create_connection (call, &peer);
       break;
     case CALL_CANCEL:
-      return_code (call, broker_cancel (call->frontend->broker, call->id, &peer));
+      cancel (g_steal_pointer (&call), &peer);
       break;
     case CALL_SET_LOCALITY:
       return_code (call,
@@ -149,6 +164,7 @@ start_call (TabrmdFrontend *frontend,
 
   call->type = type;
   call->frontend = frontend;
+  call->skeleton = g_object_ref (frontend->skeleton);
   call->invocation = invocation;
   call->id = id;
   call->locality = locality;

@@ -165,7 +165,18 @@ class Tabrmd(ClientsCase):
             self.assertEqual(self.refused("SetLocality", "(ty)", identity, 1), NAME + ".Error.NotImplemented")
             self.assertEqual(self.refused("SetLocality", "(ty)", identity ^ 1, 1), NAME + ".Error.NotPermitted")
             self.assertEqual(self.refused("Cancel", "(t)", identity ^ 1), NAME + ".Error.NotPermitted")
-            self.assertEqual(self.call("Cancel", "(t)", identity)[0].unpack(), (0,))
+
+    def test_cancel_nothing(self):
+        """Nothing waits: neither before the first command nor after an answer, read or not; as tpm2-abrmd says it."""
+        identity, client = self.create()
+        with client:
+            self.assertEqual(self.refused("Cancel", "(t)", identity), NAME + ".Error.NotImplemented")
+            client.send(tpm_client.get_random())
+            # it is answered when there is something to read
+            self.assertEqual(len(client.socket.recv(1, socket.MSG_PEEK)), 1)
+            self.assertEqual(self.refused("Cancel", "(t)", identity), NAME + ".Error.NotImplemented")
+            self.assertEqual(client.receive()[0], 0)
+            self.assertEqual(self.refused("Cancel", "(t)", identity), NAME + ".Error.NotImplemented")
 
     def test_too_many(self):
         clients = [self.create()[1] for _ in range(4)]
