@@ -34,6 +34,8 @@ gboolean cmd_token_list (Client *client, const Options *options, GError **error)
 gboolean cmd_token_change_pin (Client *client, const Options *options, GError **error);
 gboolean cmd_token_unblock (Client *client, const Options *options, GError **error);
 gboolean cmd_token_reset_so_pin (Client *client, const Options *options, GError **error);
+gboolean cmd_token_backup (Client *client, const Options *options, GError **error);
+gboolean cmd_token_restore (Client *client, const Options *options, GError **error);
 gboolean cmd_token_remove (Client *client, const Options *options, GError **error);
 gboolean cmd_key_list (Client *client, const Options *options, GError **error);
 gboolean cmd_key_create (Client *client, const Options *options, GError **error);

@@ -80,6 +80,12 @@ static const Command commands[] = {
     "For a PIN that is lost; keys stay. Without --new-pin-file the daemon makes one and keeps it." },
   { "token", "reset-so-pin", "TOKEN", 1, 1, "so-pin-file new-pin-file", cmd_token_reset_so_pin,
     "Change the SO PIN", "Needs the old one, given or kept by the daemon." },
+  { "token", "backup", "FILE", 1, 1, "with-pins", cmd_token_backup,
+    "Write all tokens to a file (0600), for this chip only",
+    "Without --with-pins nobody can use it who does not know the PINs." },
+  { "token", "restore", "FILE", 1, 1, "force", cmd_token_restore,
+    "Put the tokens of a backup in the place of those that are there",
+    "Another chip's backup is refused. FILE - is standard input." },
   { "token", "remove", "TOKEN", 1, 1, "plan yes", cmd_token_remove,
     "Remove a token with all of its keys and PINs for good",
     "Shows what is lost and asks; needs no PIN. The storage root key goes with the last token that needs it, if "
@@ -163,6 +169,7 @@ static const OptionRow option_rows[] = {
   { NULL, FLAG ("eltt2", eltt2, "In the layout of eltt2's -g and -v") },
   { NULL, TEXT ("ext-key-usage", ext_key_usage, "Purposes, as in clientAuth,serverAuth", "LIST") },
   { "key", FLAG ("force", force, "Also a certificate that is expired or not valid yet") },
+  { "token", FLAG ("force", force, "Also over tokens that are there: they are lost") },
   { "tpm", FLAG ("force", force, "Also where they were given out before; for root") },
   { "config", FLAG ("force", force, "Also over a file that is not ours or was changed") },
   { NULL, TEXT ("format", format, "pem (default) or jwk", "NAME") },
@@ -204,6 +211,7 @@ static const OptionRow option_rows[] = {
   { "key", TEXT ("token", token, "Token that the key is in, if that is not clear", "LABEL") },
   { NULL, TEXT ("token", token, "Label of the token (default: greengrass)", "LABEL") },
   { NULL, FLAG ("variable", variable, "The variable properties") },
+  { NULL, FLAG ("with-pins", with_pins, "The stored PINs, too: then the file is a secret") },
   { NULL, FLAG ("yes", yes, "It is meant so: what is removed does not come back") },
 };
 

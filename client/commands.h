@@ -29,6 +29,7 @@ typedef struct
   gboolean print;
   gboolean result;
   gboolean variable;
+  gboolean with_pins;
   gboolean yes;
   char *algorithm;
   char *alt_names;

@@ -74,6 +74,8 @@ static const Rule rules[] = {
   { "org.ggtpm1.Platform", "AllocatePcrs", GGTPM_ACTION_PCR, FALSE },
   { "org.ggtpm1.Provisioning", "Provision", GGTPM_ACTION_PROVISION, FALSE },
   { "org.ggtpm1.Provisioning", "RenderConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
+  { "org.ggtpm1.Provisioning", "Backup", GGTPM_ACTION_OWN, FALSE },
+  { "org.ggtpm1.Provisioning", "Restore", GGTPM_ACTION_OWN, FALSE },
   { "org.ggtpm1.Provisioning", "RemoveToken", GGTPM_ACTION_PROVISION, FALSE },
   { "org.ggtpm1.Provisioning", "CheckConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
   { "org.ggtpm1.Provisioning", "RememberConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },

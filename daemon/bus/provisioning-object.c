@@ -3,6 +3,7 @@
 
 #include "provisioning-object.h"
 
+#include "bus/backup-call.h"
 #include "bus/config-methods.h"
 #include "bus/options.h"
 #include "bus/provisioning-result.h"
@@ -183,6 +184,7 @@ provisioning_object_new (const Context *context)
   ggtpm_provisioning_set_state (object->skeleton, "unknown");
   g_signal_connect (object->skeleton, "handle-provision", G_CALLBACK (handle_provision), object);
   token_removal_connect (object->skeleton, context);
+  backup_call_connect (object->skeleton, context);
   config_methods_connect (context, object->skeleton);
   return object;
 }

@@ -112,6 +112,12 @@ store_change_get_dir (StoreChange *self)
   return self->dir;
 }
 
+Store *
+store_change_get_store (StoreChange *self)
+{
+  return self->store;
+}
+
 /* ---- changes by SQLite ---- */
 
 gboolean

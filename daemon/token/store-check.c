@@ -143,17 +143,17 @@ look_at_primary (Tpm *tpm,
 }
 
 static GPtrArray *
-read_primaries (Store *self, GError **error)
+read_primaries (const char *path, GError **error)
 {
-  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+  g_autoptr (sqlite3) database = store_database_open (path, error);
 
   return database != NULL ? store_database_list_primaries (database, TRUE, error) : NULL;
 }
 
 static gboolean
-check_primaries (Store *self, Tpm *tpm, gboolean restore, GError **error)
+check_primaries (Store *self, const char *path, Tpm *tpm, gboolean restore, GError **error)
 {
-  g_autoptr (GPtrArray) primaries = read_primaries (self, error);
+  g_autoptr (GPtrArray) primaries = read_primaries (path, error);
 
   if (primaries == NULL)
     return FALSE;
@@ -179,13 +179,13 @@ check_primaries (Store *self, Tpm *tpm, gboolean restore, GError **error)
 gboolean
 store_check_chip (Store *self, Tpm *tpm, GError **error)
 {
-  return check_primaries (self, tpm, FALSE, error) && check_lockout (tpm, error);
+  return check_primaries (self, self->database, tpm, FALSE, error) && check_lockout (tpm, error);
 }
 
 gboolean
 store_restore_primaries (Store *self, Tpm *tpm, GError **error)
 {
-  return check_primaries (self, tpm, TRUE, error);
+  return check_primaries (self, self->database, tpm, TRUE, error);
 }
 
 gboolean
@@ -219,4 +219,13 @@ store_change_drop_stale_primaries (StoreChange *change, Tpm *tpm, GError **error
         return FALSE;
     }
   return TRUE;
+}
+
+gboolean
+store_change_check_chip (StoreChange *change, Tpm *tpm, GError **error)
+{
+  g_autofree char *path =
+      g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
+
+  return check_primaries (store_change_get_store (change), path, tpm, TRUE, error);
 }

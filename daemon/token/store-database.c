@@ -3,6 +3,7 @@
 
 #include "store-database.h"
 
+#include "common/secret.h"
 #include "dbus/error.h"
 #include "token/protocol.h"
 
@@ -382,4 +383,97 @@ store_database_set_pss_sigs_good (sqlite3 *database,
   sqlite3_bind_text (statement, 1, edited, -1, SQLITE_STATIC);
   sqlite3_bind_text (statement, 2, token, -1, SQLITE_STATIC);
   return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
+}
+
+/* ---- backups ---- */
+
+gboolean
+store_database_get_schema (sqlite3 *database, int *out_version, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (database, "SELECT max(schema_version) FROM schema", "cannot read", error);
+
+  if (statement == NULL)
+    return FALSE;
+  if (sqlite3_step (statement) != SQLITE_ROW)
+    return set_error (database, "cannot read", error);
+  *out_version = sqlite3_column_int (statement, 0);
+  return TRUE;
+}
+
+static gboolean
+put_extra (sqlite3 *database, const char *name, GBytes *content, GError **error)
+{
+  g_autoptr (sqlite3_stmt) statement =
+      prepare (database, "INSERT INTO ggtpm_extras VALUES (?, ?)", "cannot change", error);
+
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_text (statement, 1, name, -1, SQLITE_STATIC);
+  sqlite3_bind_blob64 (statement, 2, g_bytes_get_data (content, NULL), g_bytes_get_size (content),
+                       SQLITE_STATIC);
+  return sqlite3_step (statement) == SQLITE_DONE || set_error (database, "cannot change", error);
+}
+
+gboolean
+store_database_put_extras (sqlite3 *database, GHashTable *extras, GError **error)
+{
+  GHashTableIter iter;
+  gpointer name, content;
+
+  if (!execute (database,
+                "CREATE TABLE ggtpm_extras (name TEXT PRIMARY KEY, content BLOB NOT NULL)",
+                "cannot change", error))
+    return FALSE;
+  g_hash_table_iter_init (&iter, extras);
+  while (g_hash_table_iter_next (&iter, &name, &content))
+    if (!put_extra (database, name, content, error))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+wipe_extra (gpointer content)
+{
+  gsize len;
+  gconstpointer data = g_bytes_get_data (content, &len);
+
+  secret_wipe ((gpointer)data, len);
+  g_bytes_unref (content);
+}
+
+GHashTable *
+store_database_take_extras (sqlite3 *database, GError **error)
+{
+  g_autoptr (GHashTable) extras =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, wipe_extra);
+  g_autoptr (sqlite3_stmt) statement = NULL;
+  int result;
+
+  if (!execute (database,
+                "PRAGMA secure_delete = ON; CREATE TABLE IF NOT EXISTS ggtpm_extras "
+                "(name TEXT PRIMARY KEY, content BLOB NOT NULL)",
+                "cannot change", error))
+    return NULL;
+  statement = prepare (database, "SELECT name, content FROM ggtpm_extras", "cannot read", error);
+  if (statement == NULL)
+    return NULL;
+  while ((result = sqlite3_step (statement)) == SQLITE_ROW)
+    {
+      const char *name = (const char *)sqlite3_column_text (statement, 0);
+      const void *content = sqlite3_column_blob (statement, 1);
+
+      if (name != NULL && content != NULL)
+        g_hash_table_insert (extras, g_strdup (name),
+                             g_bytes_new (content, (gsize)sqlite3_column_bytes (statement, 1)));
+    }
+  if (result != SQLITE_DONE)
+    {
+      set_error (database, "cannot read", error);
+      return NULL;
+    }
+  g_clear_pointer (&statement, sqlite3_finalize);
+  return execute (database, "DROP TABLE ggtpm_extras; VACUUM", "cannot change", error)
+             ? g_steal_pointer (&extras)
+             : NULL;
 }

@@ -68,6 +68,19 @@ gboolean store_database_remove_token (sqlite3 *database,
                                       const char *token,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Of tpm2-pkcs11's tables. */
+gboolean store_database_get_schema (sqlite3 *database,
+                                    int *out_version,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What goes with the database in a backup, in a table of ours: name (char *) -> content (GBytes). */
+gboolean store_database_put_extras (sqlite3 *database,
+                                    GHashTable *extras,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Empty where there is no such table. The table goes, and what was in it is overwritten. */
+GHashTable *store_database_take_extras (sqlite3 *database,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Errors: also where there is no such token. */
 gboolean store_database_set_pss_sigs_good (sqlite3 *database,
                                            const char *token,

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Of a PIN that was not settled yet: LABEL.KIND.new-SUM, SUM being store_database_sum_seal()'s. */
 #define STAGED ".new-"
@@ -103,6 +104,7 @@ store_stage_pin (Store *self,
   g_autoptr (sqlite3) database = store_database_open (database_path, error);
   g_autofree char *sum = NULL;
   g_autofree char *staged = NULL;
+  g_autoptr (Secret) none = NULL;
 
   if (database == NULL)
     return FALSE;
@@ -110,7 +112,9 @@ store_stage_pin (Store *self,
   if (sum == NULL)
     return FALSE;
   staged = g_strconcat (path, STAGED, sum, NULL);
-  return write_pin (self, staged, kind, pin, error) && pin_readers_copy (path, staged, error);
+  none = secret_new ("", 0);
+  return write_pin (self, staged, kind, pin != NULL ? pin : none, error) &&
+         pin_readers_copy (path, staged, error);
 }
 
 /* The names that staged PINs of the store as it is have, each with the name that it gets. */
@@ -159,6 +163,23 @@ list_staged (Store *self, GError **error)
   return g_steal_pointer (&paths);
 }
 
+/* @place: where it belongs; NULL: nowhere. An empty one says that the PIN of this state of the store is not known. */
+static gboolean
+settle (const char *path, const char *place, GError **error)
+{
+  struct stat status;
+  gboolean is_none;
+
+  if (stat (path, &status) < 0)
+    return store_set_errno ("cannot look at", path, error);
+  is_none = place != NULL && status.st_size == 0;
+  if (is_none && g_unlink (place) < 0 && errno != ENOENT)
+    return store_set_errno ("cannot remove", place, error);
+  if (place != NULL && !is_none ? g_rename (path, place) < 0 : g_unlink (path) < 0)
+    return store_set_errno ("cannot settle", path, error);
+  return TRUE;
+}
+
 gboolean
 store_settle_pins (Store *self, GError **error)
 {
@@ -173,12 +194,7 @@ store_settle_pins (Store *self, GError **error)
   if (names == NULL)
     return FALSE;
   for (guint i = 0; i < staged->len; i++)
-    {
-      const char *path = staged->pdata[i];
-      const char *place = g_hash_table_lookup (names, path);
-
-      if (place != NULL ? g_rename (path, place) < 0 : g_unlink (path) < 0)
-        return store_set_errno ("cannot settle", path, error);
-    }
+    if (!settle (staged->pdata[i], g_hash_table_lookup (names, staged->pdata[i]), error))
+      return FALSE;
   return atomic_file_sync_dir (self->pins, error) || store_convert_error (error);
 }

@@ -30,6 +30,9 @@ gboolean store_convert_error (GError **error);
 /* What store_get_stamp() says of a database at @path. */
 char *store_make_stamp (const char *path);
 
+/* Borrowed. */
+Store *store_change_get_store (StoreChange *change);
+
 /* Removes a directory of ours with all that is in it; one that does not exist is fine. */
 gboolean store_remove_tree (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -84,6 +84,7 @@ store_remove_pins (Store *store, const char *token, GError **error) G_GNUC_WARN_
  * A new PIN and the store never disagree, whatever is cut where: store_stage_pin() puts it beside the old one, under a
  * name that has in it which state of the store it belongs to; then the change is committed; then store_settle_pins()
  * puts in its place what belongs to the store as it is, and removes what does not. store_new() does that, too.
+ * @pin: NULL: the PIN is not known: its file goes
  */
 typedef struct _StoreChange StoreChange;
 gboolean store_stage_pin (Store *store,
@@ -119,6 +120,32 @@ gboolean store_change_remove_token (StoreChange *change,
                                     GBytes *primary_name,
                                     gboolean *out_primary_used,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * The whole database with @extras (name -> GBytes; kept apart from it), as one file: a line with format, length and
+ * SHA-256 of what follows, then SQLite's.
+ */
+GBytes *store_change_pack (StoreChange *change,
+                           GHashTable *extras,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * Puts what store_change_pack() has made in the place of the copy; returns the extras, wiped when they are freed.
+ * Errors: GGTPM_ERROR_INVALID_ARGS: it is something else, or damaged; GGTPM_ERROR_NOT_SUPPORTED: a schema newer than
+ * @schema.
+ */
+GHashTable *store_change_unpack (StoreChange *change, GBytes *backup, int schema, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/* Schema of the copy. */
+gboolean store_change_get_schema (StoreChange *change,
+                                  int *out_version,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Labels in the copy; free with g_strfreev(). */
+char **store_change_list_tokens (StoreChange *change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether all primaries that the copy's tokens use are in this chip; those that were evicted are made again. Errors: as
+ * store_check_chip()'s. */
+gboolean
+store_change_check_chip (StoreChange *change, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether the PIN of that kind is the same in the store and in the copy. */
+gboolean store_change_keeps_pin (StoreChange *change, const char *token, StorePin kind);
 /* Adds the pobjects row of a persistent primary; @esys_blob: Esys_TR_Serialize()'s. After helper_jobs_open() and before
  * helper_jobs_init_token() of the same helper: C_InitToken looks there for it. */
 gboolean store_change_add_primary (StoreChange *change,

@@ -310,6 +310,15 @@ writer_new (Tokens *self, GError **error)
 }
 
 gboolean
+tokens_commit (Tokens *self, StoreChange *change, GError **error)
+{
+  if (!store_change_commit (change, error))
+    return FALSE;
+  tokens_drop_signer (self);
+  return TRUE;
+}
+
+gboolean
 tokens_remove (Tokens *self,
                const char *token,
                GBytes *primary_name,
@@ -322,12 +331,9 @@ tokens_remove (Tokens *self,
   if (!store_exists (self->store))
     return TRUE;
   change = store_change_new (self->store, error);
-  if (change == NULL ||
-      !store_change_remove_token (change, token, primary_name, out_primary_used, error) ||
-      !store_change_commit (change, error))
-    return FALSE;
-  tokens_drop_signer (self);
-  return TRUE;
+  return change != NULL &&
+         store_change_remove_token (change, token, primary_name, out_primary_used, error) &&
+         tokens_commit (self, change, error);
 }
 
 gboolean

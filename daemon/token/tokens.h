@@ -38,6 +38,10 @@ tokens_list (Tokens *tokens, GCancellable *cancellable, GError **error) G_GNUC_W
  */
 void tokens_remember (Tokens *tokens, StoreChange *change, json_object *listing);
 
+/* store_change_commit() of a change that no helper of @tokens has made: what was read before is forgotten. */
+gboolean
+tokens_commit (Tokens *tokens, StoreChange *change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Errors: GGTPM_ERROR_NOT_FOUND. */
 TokenInfo *tokens_find (Tokens *tokens,
                         const char *token,

@@ -5,12 +5,14 @@
 """Every verb of ggtpmctl in text and JSON, against the real daemon and a software TPM."""
 
 import base64
+import contextlib
 import grp
 import hashlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -297,6 +299,83 @@ class Provisioning(cli.Case):
         self.assertFalse(os.path.exists(ours))
         self.assertTrue(os.path.exists(edited))
         self.assertEqual(self.json('status')['provisioning'], {'state': 'none'})
+
+    def read(self, *names):
+        with open(os.path.join(self.daemon.state_dir, *names), 'rb') as file:
+            return file.read()
+
+    def put(self, name, content):
+        with open(self.path(name), 'wb') as file:
+            file.write(content)
+        return self.path(name)
+
+    def rewrite(self, backup, sql):
+        """A backup with other content and the right sum."""
+        path = self.put('rewritten', backup.split(b'\n', 1)[1])
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute(sql)
+            database.commit()
+        with open(path, 'rb') as file:
+            content = file.read()
+        return f'ggtpm-backup-1 {len(content)} {hashlib.sha256(content).hexdigest()}\n'.encode() + content
+
+    def test_backup(self):
+        database = ('pkcs11', 'tpm2_pkcs11.sqlite3')
+        out = self.path('backup')
+        self.fails(3, 'NotFound', 'token', 'backup', out)
+        self.ok('provision')
+        self.ok('key', 'create', 'second')
+        self.assertIn('root', self.fails(4, 'NotAuthorized', 'token', 'backup', '/tmp/none', uid=bus.GUEST))
+        pins = {kind: self.read('pins', 'greengrass.' + kind).strip() for kind in ('user', 'so')}
+        contents = []
+        for options in ([], ['--with-pins']):
+            self.assertEqual(self.json('token', 'backup', *options, out), {'out': out})
+            self.assertEqual(stat.S_IMODE(os.stat(out).st_mode), 0o600)
+            with open(out, 'rb') as file:
+                contents.append(file.read())
+            self.assertEqual([pin in contents[-1] for pin in pins.values()], [bool(options)] * 2)
+        plain, with_pins = contents
+        self.ok('key', 'delete', 'second', '--yes')
+        before = self.read(*database)
+        self.assertIn('--force', self.fails(1, 'Exists', 'token', 'restore', out))
+        # cut off, changed anywhere, something else
+        middle = len(with_pins) // 2
+        for bad in (with_pins[:-1], with_pins[:middle] + bytes([with_pins[middle] ^ 1]) + with_pins[middle + 1:],
+                    b'x' + with_pins, b'', b'ggtpm-backup-1 0 0\n', self.rewrite(with_pins, 'DROP TABLE tobjects')):
+            self.fails(2, 'InvalidArgs', 'token', 'restore', '--force', self.put('bad', bad))
+        newer = self.put('newer', self.rewrite(with_pins, 'UPDATE schema SET schema_version = 99'))
+        self.assertIn('99', self.fails(1, 'NotSupported', 'token', 'restore', '--force', newer))
+        self.assertEqual(self.read(*database), before)
+
+        # with PINs: usable at once, though they were changed
+        self.ok('token', 'change-pin', 'greengrass')
+        self.assertEqual(self.json('token', 'restore', '--force', out), {'restored': out})
+        for label in ('greenkey', 'second'):
+            self.assertEqual(self.run_ctl('key', 'sign', label, stdin=b'x').returncode, 0)
+        self.assertNotIn(pins['so'], self.read(*database))
+        self.assertNotIn(b'ggtpm_extras', self.read(*database))
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.daemon.state_dir, *database)).st_mode), 0o640)
+        self.assertIs(self.json('provision')['changed'], False)
+
+        # without, and the PIN was changed: the one that is stored is not tried
+        self.ok('token', 'change-pin', 'greengrass')
+        self.ok('token', 'restore', '--force', self.put('plain', plain))
+        self.assertIs(self.json('token', 'list')['tokens'][0]['pin_stored'], False)
+        self.fails(4, 'AuthRequired', 'key', 'csr', 'second', '--no-ask-password')
+        self.ok('key', 'csr', 'second', '--pin-file', '-', stdin=pins['user'])
+        self.assertEqual(self.json('status')['health']['lockout_counter'], 0)
+
+        # into an empty store: the storage key is made again
+        self.ok('token', 'remove', 'greengrass', '--yes')
+        self.ok('token', 'restore', out)
+        self.assertEqual(self.run_ctl('key', 'sign', 'second', stdin=b'x').returncode, 0)
+
+        # another chip, nothing provisioned
+        tpm = self.use(cli.swtpm.Swtpm())
+        self.daemon.kill()
+        self.use(bus.Daemon(self.bus, tpm))
+        self.assertIn('does not fit this TPM', self.fails(1, 'Store', 'token', 'restore', out))
+        self.assertEqual(self.json('token', 'list'), {'tokens': []})
 
     def test_ownership(self):
         auths = self.daemon.state_dir + '/auths'

@@ -90,7 +90,8 @@ class Tables(unittest.TestCase):
                           'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe',
                           'tpm take-ownership', 'tpm release-ownership', 'tpm export-auths', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token verify', 'token change-pin', 'token unblock',
-                          'token reset-so-pin', 'token remove', 'key list', 'key create', 'key csr', 'key self-sign',
+                          'token reset-so-pin', 'token backup', 'token restore', 'token remove', 'key list',
+                          'key create', 'key csr', 'key self-sign',
                           'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',
                           'key decrypt', 'key delete', 'config write', 'config check', 'config remove'])
 
