@@ -39,6 +39,7 @@ typedef struct
 typedef struct
 {
   GPtrArray *tokens; /* NULL: as before */
+  StoreAccess access;
   char *stamp;
   const char *provisioning_state;
 } Listing;
@@ -77,6 +78,7 @@ list (const Config *config,
   listing->provisioning_state = steps_get_state (config);
   if (known_stamp != NULL && g_strcmp0 (known_stamp, listing->stamp) == 0)
     return g_steal_pointer (&listing);
+  listing->access = store_access_read (config->state_dir);
   listing->tokens = tokens_list (tokens, cancellable, error);
   return listing->tokens != NULL ? g_steal_pointer (&listing) : NULL;
 }
@@ -132,7 +134,8 @@ show (Catalog *catalog, Listing *listing)
   if (listing->tokens != NULL)
     {
       show_tokens (catalog, listing->tokens);
-      monitor_set_store (catalog->context->monitor, store_facts_new (listing->tokens));
+      monitor_set_store (catalog->context->monitor, store_facts_new (listing->tokens),
+                         listing->access);
     }
   g_free (catalog->stamp);
   catalog->stamp = g_steal_pointer (&listing->stamp);

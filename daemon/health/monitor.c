@@ -459,12 +459,13 @@ is_gone (gpointer name, gpointer reason, gpointer store)
 }
 
 void
-monitor_set_store (Monitor *monitor, StoreFacts *store)
+monitor_set_store (Monitor *monitor, StoreFacts *store, StoreAccess access)
 {
   g_clear_pointer (&monitor->facts.store, store_facts_free);
   monitor->facts.store = store;
-  if (store != NULL)
-    g_hash_table_foreach_remove (monitor->facts.unusable, is_gone, store);
+  monitor->facts.have_access = TRUE;
+  monitor->facts.access = access;
+  g_hash_table_foreach_remove (monitor->facts.unusable, is_gone, store);
   update (monitor);
 }
 

@@ -45,9 +45,9 @@ void monitor_check_async (Monitor *monitor,
                           gpointer user_data);
 gboolean monitor_check_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* What else the rules look at. @platform, @store: taken; NULL: not known any more */
+/* What else the rules look at. @platform, @store: taken */
 void monitor_set_platform (Monitor *monitor, PlatformFacts *platform);
-void monitor_set_store (Monitor *monitor, StoreFacts *store);
+void monitor_set_store (Monitor *monitor, StoreFacts *store, StoreAccess access);
 /*
  * After each use of a key: whether it worked. Only what says something of the key counts: a wrong PIN does not.
  * @name: `TOKEN/KEY`, their labels; @error: NULL: it did

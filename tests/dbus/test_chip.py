@@ -243,5 +243,80 @@ class Power(Case):
         self.assertEqual(self.get(HEALTH, 'LockoutCounter'), 0)
 
 
+class Rules(Case):
+    """The rules that rest on more than the chip."""
+
+    KEY = 'org.ggtpm1.Key'
+
+    def verdict(self, wanted):
+        return next(rule[1] for rule in self.get(HEALTH, 'Rules') if rule[0] == wanted)
+
+    def provision(self):
+        job = self.caller.call(bus.ROOT, 'org.ggtpm1.Provisioning', 'Provision', '(a{sv})', {})
+        return self.caller.wait_job(job)['Result']['key']
+
+    def test_applicability(self):
+        """On a board without measured boot and without keys, whose chip tells its update mode."""
+        self.proxy.rules('identity SLB9673-27.13')
+        self.start()
+        bus.wait_for(lambda: self.verdict('pcr.bank') == 'ok', 'a verdict')
+        self.assertEqual(self.get(DEVICE, 'Model'), 'OPTIGA TPM SLB 9673')
+        self.assertEqual(self.get(DEVICE, 'FirmwareVersion'), '27.13.17664.0')
+        self.assertEqual(self.get(DEVICE, 'UpdateMode'), 'normal')
+        for rule, verdict in {'pcr.empty': 'not-applicable', 'eventlog.mismatch': 'not-applicable',
+                              'key.roca': 'not-applicable', 'cert.expired': 'not-applicable',
+                              'firmware.update_mode': 'ok', 'firmware.cve.2025-2884': 'unknown',
+                              'device.busy': 'ok', 'firmware.roca': 'ok'}.items():
+            with self.subTest(rule):
+                self.assertEqual(self.verdict(rule), verdict)
+        for _, verdict, text, remedy, source in self.get(HEALTH, 'Rules'):
+            self.assertEqual(text == '', verdict == 'ok')
+            self.assertTrue(remedy and source)
+
+    def test_update_mode(self):
+        self.proxy.rules('identity SLB9672-15.23', 'vendor 80000007 02')
+        self.start()
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.assertEqual(list(self.issues()), ['firmware.update_mode'])
+
+    def test_store(self):
+        self.start()
+        self.assert_well()
+        key = self.provision()
+        self.assertEqual(list(self.issues()), ['lockout.auth_unset'])
+        self.assertEqual([self.verdict(rule) for rule in ('key.unusable', 'store.permissions', 'cert.expired')],
+                         ['ok', 'ok', 'not-applicable'])
+        # as the application note says
+        os.chmod(os.path.join(self.daemon.state_dir, 'pkcs11'), 0o777)
+        self.assertEqual(self.check(), 'degraded')
+        self.assertIn('store.permissions', self.issues())
+        os.chmod(os.path.join(self.daemon.state_dir, 'pkcs11'), 0o1770)
+        self.assertEqual(self.check(), 'ok')
+        log = self.daemon.read_log()
+        self.assertIn('store.permissions (degraded): the key store is open to every user', log)
+        self.assertIn('store.permissions is over', log)
+
+        before = self.caller.call(key, self.KEY, 'CreateSelfSigned', '(a{sv})', {'days': bus.GLib.Variant('u', 29)})
+        self.caller.call(key, self.KEY, 'InstallCertificate', '(sa{sv})', before, {})
+        self.wait_for(HEALTH, 'State', 'degraded')
+        self.assertIn('cert.expiring', self.issues())
+        after = self.caller.call(key, self.KEY, 'CreateSelfSigned', '(a{sv})', {'days': bus.GLib.Variant('u', 31)})
+        self.caller.call(key, self.KEY, 'InstallCertificate', '(sa{sv})', after, {})
+        self.wait_for(HEALTH, 'State', 'ok')
+        self.assertEqual(self.verdict('cert.expired'), 'ok')
+
+    def test_key_unusable(self):
+        """The storage key is gone: the next use of the key tells."""
+        self.start()
+        self.assert_well()
+        key = self.provision()
+        self.assertEqual(0, tool(self.tpm, 'tpm2_evictcontrol', '-C', 'o', '-c', '0x81000001'))
+        with self.assertRaises(bus.Error):
+            self.caller.call(key, self.KEY, 'Sign', '(aya{sv})', b'data', {})
+        self.wait_for(HEALTH, 'State', 'failed')
+        self.assertIn('key.unusable', self.issues())
+        self.assertIn('greengrass/greenkey', self.issues()['key.unusable'][2])
+
+
 if __name__ == '__main__':
     bus.main()

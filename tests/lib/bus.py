@@ -331,6 +331,7 @@ class Pending:
 class Signals:
     def __init__(self, caller, interface, name, path):
         self.seen = []
+        self._caller = caller
         self._context = GLib.MainContext.new()
         self._context.push_thread_default()
         caller.connection.signal_subscribe(NAME, interface, name, path, None, Gio.DBusSignalFlags.NONE, self._on_signal)
@@ -340,6 +341,13 @@ class Signals:
 
     def _on_signal(self, _connection, _sender, path, _interface, _name, parameters, *_):
         self.seen.append((path, parameters.unpack()))
+
+    def drain(self):
+        """Takes what was sent before this; returns all that was seen."""
+        self._caller.has_owner()
+        while self._context.iteration(False):
+            pass
+        return self.seen
 
     def wait(self, condition=lambda path, args: True, timeout_s=START_TIMEOUT_S):
         """The first signal, seen already or to come, that fits."""

@@ -106,11 +106,15 @@ class Swtpm:
             data += part
         return data
 
-    def count(self, command_code=None):
-        """Commands that have reached the chip since the last start."""
+    def codes(self):
+        """Of the commands that have reached the chip since the last start, in their order."""
         with open(self.log, encoding="ascii", errors="replace") as log:
             commands = re.findall(r"SWTPM_IO_Read: length \d+\n((?: [0-9A-F]{2}){10})", log.read())
-        codes = [int(c.replace(" ", "")[12:20], 16) for c in commands]
+        return [int(c.replace(" ", "")[12:20], 16) for c in commands]
+
+    def count(self, command_code=None):
+        """Commands that have reached the chip since the last start."""
+        codes = self.codes()
         return len(codes) if command_code is None else codes.count(command_code)
 
     def kill(self):

@@ -477,7 +477,7 @@ test_key_unusable (void)
 
   store->n_tokens = 1;
   store_facts_add_key (store, g_strdup ("token/key"));
-  monitor_set_store (monitor, store);
+  monitor_set_store (monitor, store, STORE_ACCESS_OK);
   monitor_note_key_use (monitor, "token/key", wrong_pin);
   monitor_note_key_use (monitor, "token/key", NULL);
   g_assert_cmpuint (monitor_get_issues (monitor)->len, ==, 0);
@@ -491,7 +491,7 @@ test_key_unusable (void)
 
   monitor_note_key_use (monitor, "token/key", stale);
   store = store_facts_new_empty ();
-  monitor_set_store (monitor, store); /* it was deleted */
+  monitor_set_store (monitor, store, STORE_ACCESS_OK); /* it was deleted */
   g_assert_cmpuint (monitor_get_issues (monitor)->len, ==, 0);
   g_assert_cmpint (g_rmdir (dir), ==, 0);
 }
