@@ -4,10 +4,12 @@
 #include "commands.h"
 #include "output.h"
 
+#include "common/secret.h"
 #include "dbus/error.h"
 
 #include "build-config.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -66,6 +68,8 @@ main (int argc, char **argv)
 
   /* A reader that has enough is no reason to die half way through a change. */
   sigaction (SIGPIPE, &ignore, NULL);
+  if (!secret_forbid_dumps ())
+    g_printerr ("ggtpmctl: core dumps cannot be switched off: %s\n", g_strerror (errno));
   g_set_prgname ("ggtpmctl");
   ggtpm_error_quark ();
 

@@ -34,6 +34,22 @@ secret_wipe (void *data, gsize len)
     explicit_bzero (data, len);
 }
 
+gboolean
+secret_forbid_dumps (void)
+{
+  const struct rlimit no_core = { 0, 0 };
+
+  if (setrlimit (RLIMIT_CORE, &no_core) != 0)
+    return FALSE;
+#ifdef __SANITIZE_ADDRESS__
+  /* Its search for leaks traces the process. */
+  return TRUE;
+#else
+  /* A core that goes to a pipe does not ask for the limit. */
+  return prctl (PR_SET_DUMPABLE, 0) == 0;
+#endif
+}
+
 Secret *
 secret_new (const void *data, gsize len)
 {
@@ -342,8 +358,6 @@ secret_read_fd_finish (GAsyncResult *result, GError **error)
 gboolean
 secret_protect_process (void)
 {
-  const struct rlimit no_core = { 0, 0 };
-
-  return prctl (PR_SET_DUMPABLE, 0) == 0 && prctl (PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-         prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && setrlimit (RLIMIT_CORE, &no_core) == 0;
+  return secret_forbid_dumps () && prctl (PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+         prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }

@@ -59,6 +59,10 @@ gboolean secret_write_file (const Secret *secret,
                             gid_t gid,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* No core dump of this process, and its memory is nobody's to read but root's. Called once, at the start. FALSE with
+ * errno. */
+gboolean secret_forbid_dumps (void) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Overwrites @len bytes so that the compiler cannot leave it out. */
 void secret_wipe (void *data, gsize len);
 

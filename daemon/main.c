@@ -11,6 +11,7 @@
 #include "command-line.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/secret.h"
 #include "dbus/error.h"
 #include "health/monitor.h"
 #include "token/tokens.h"
@@ -235,6 +236,8 @@ main (int argc, char **argv)
       g_print ("ggtpmd %s\n", PACKAGE_VERSION);
       return EXIT_OK;
     }
+  if (!secret_forbid_dumps ())
+    g_printerr ("ggtpmd: core dumps cannot be switched off: %s\n", g_strerror (errno));
   sigaction (SIGPIPE, &ignore, NULL);
   log_init (command_line.verbose);
   (void)ggtpm_error_quark ();
