@@ -148,6 +148,34 @@ class Locality(TctiCase):
         self.assertEqual(other.ask(tpm_client.get_random())[0], 0)
 
 
+class Turns(TctiCase):
+    def test_users(self):
+        """Twenty connections of one user and two of another wait: turns by user, then by connection."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        self.start()
+        os.chmod(self.broker.path, 0o666)
+        busy, third = self.connect(), self.connect()
+        identity = busy.control(tpm_client.CONTROL_GET_ID)[1]
+        greedy = [self.connect() for _ in range(20)]
+        modest = [self.stack.enter_context(tpm_client.connect_as(self.broker.path, NOBODY, NOBODY)) for _ in range(2)]
+        self.tcti.rules("17b hold - 1")
+        busy.send(tpm_client.get_random())
+        self.tcti.wait_log("hold 17b")
+        for client in greedy:
+            client.send(tpm_client.get_random())
+        self.wait_rounds()
+        for client in modest:
+            client.send(tpm_client.start_session())
+        self.wait_rounds()
+        before = len(self.tpm.codes())
+        self.assertEqual(third.control(CANCEL, identity)[0], 0)
+        for client in greedy + modest:
+            self.assertEqual(client.receive()[0], 0)
+        theirs = [i for i, code in enumerate(self.tpm.codes()[before:]) if code == tpm_client.CC_START_AUTH_SESSION]
+        self.assertEqual(theirs, [1, 3])
+
+
 class Errors(TctiCase):
     def test_every_command(self):
         """A flow with more keys than slots, sessions and contexts; at each of its commands in turn the TCTI fails. The

@@ -139,7 +139,7 @@ test_user_quotas (TestRm *f, gconstpointer data)
   g_assert_cmpuint (n_objects, ==, 60);
   g_assert_cmpuint (n_sessions, ==, 10);
   /* the last has room of its own, but its user has none */
-  key = TPM2_PERSISTENT_FIRST;
+  key = 0x81000001U;
   for (guint i = 0; i < N_WAYS; i++)
     g_assert_cmphex (make_object (f, spaces[3], i, key, blob), ==, 0xb0902);
   test_rm_create_primary (f, other);
@@ -483,6 +483,59 @@ test_random (TestRm *f, gconstpointer data)
   g_rand_free (rand);
 }
 
+/* Makes something, uses it, saves it. */
+static void
+live_a_little (TestRm *f, GRand *rand, Space *space)
+{
+  guint32 key = 0, session = 0;
+
+  if (g_rand_int_range (rand, 0, 4) > 0 &&
+      test_rm_send (f, space, fake_tpm_put_create_primary (f->command)) == 0)
+    key = test_rm_response_handle (f);
+  if (g_rand_boolean (rand) &&
+      test_rm_send (f, space, fake_tpm_put_start_session (f->command, g_rand_boolean (rand))) == 0)
+    session = test_rm_response_handle (f);
+  if (key != 0 && session != 0)
+    test_rm_sign_with (f, space, key, session, g_rand_boolean (rand));
+  if (session != 0 && g_rand_boolean (rand))
+    test_rm_send_handle (f, space, TPM2_CC_ContextSave, session);
+  if (g_rand_int_range (rand, 0, 8) == 0)
+    test_rm_send (f, space, fake_tpm_put_simple (f->command, TPM2_CC_HashSequenceStart));
+}
+
+/* Connections that close at any point of their lives, with the clearing up behind them at any pace. */
+static void
+test_hang_ups (TestRm *f, gconstpointer data)
+{
+  GRand *rand = g_rand_new_with_seed (3);
+  guint32 key = test_rm_create_primary (f, f->a);
+  Space *spaces[5] = { 0 };
+
+  for (guint i = 0; i < 10000; i++)
+    {
+      Space **space = &spaces[g_rand_int_range (rand, 0, G_N_ELEMENTS (spaces))];
+
+      if (*space != NULL)
+        resource_manager_close_space (f->rm, *space);
+      *space = resource_manager_open_space (f->rm, TEST_RM_USER + 1, FALSE, FALSE);
+      test_rm_check (f);
+      live_a_little (f, rand, *space);
+      for (gint n = g_rand_int_range (rand, 0, 4); n > 0; n--)
+        resource_manager_sweep (f->rm);
+      test_rm_check (f);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (spaces); i++)
+    if (spaces[i] != NULL)
+      resource_manager_close_space (f->rm, spaces[i]);
+  while (resource_manager_sweep (f->rm))
+    test_rm_check (f);
+  g_assert_cmphex (test_rm_sign (f, f->a, key), ==, 0);
+  g_assert_cmpuint (test_rm_response_handle (f), ==, 1);
+  g_assert_cmpuint (fake_tpm_n_objects (f->tpm), <=, 3);
+  g_assert_cmpuint (fake_tpm_n_active_sessions (f->tpm), <=, 4);
+  g_rand_free (rand);
+}
+
 /* Things that a client does with two keys, three sessions and a sequence, each answer taken as it comes. */
 static void
 run_flow (TestRm *f, guint32 *keys, guint32 *sessions)
@@ -579,6 +632,7 @@ main (int argc, char **argv)
   ADD ("privileges", test_privileges, NULL);
   ADD ("random/1", test_random, GUINT_TO_POINTER (1));
   ADD ("random/2", test_random, GUINT_TO_POINTER (2));
+  ADD ("hang-ups", test_hang_ups, NULL);
   g_test_add_data_func ("/resource-manager/faults", NULL, test_faults);
   return g_test_run ();
 }
