@@ -202,6 +202,34 @@ test_interrupted (TestToken *fixture, gconstpointer algorithm)
   test_token_assert_signs (fixture);
 }
 
+/* What the chip makes is looked at before it is kept. */
+static void
+test_weak_key (TestToken *fixture, gconstpointer algorithm)
+{
+  g_autofree char *sum = test_token_get_sum (fixture);
+  Config *config = fixture->bed->config;
+  g_autofree char *path =
+      g_build_filename (test_swtpm_get_dir (fixture->bed->swtpm), "helper", NULL);
+  g_autofree char *script = g_strdup_printf ("#!/bin/sh\nexec /usr/bin/python3 %s %s \"$@\"\n",
+                                             g_getenv ("GGTPM_WEAK_HELPER"), config->token_helper);
+  g_autofree char *real = g_steal_pointer (&config->token_helper);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TokenKey) good = NULL;
+
+  g_assert_true (g_file_set_contents_full (path, script, -1, G_FILE_SET_CONTENTS_NONE, 0700, NULL));
+  config->token_helper = g_strdup (path);
+  g_assert_null (tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, "new",
+                                    NULL, "rsa-2048", NULL, NULL, &error));
+  g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_TPM_FAILURE);
+  test_token_assert_contains (error->message, "CVE-2017-15361");
+  g_clear_error (&error);
+  test_token_assert_unchanged (fixture, sum);
+  good = tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, "new", NULL,
+                            "ecc-p256", NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (good);
+}
+
 static void
 test_timeout (TestToken *fixture, gconstpointer algorithm)
 {
@@ -408,6 +436,7 @@ main (int argc, char **argv)
   ADD ("pin/wrong", "ecc-p256", test_wrong_pin);
   ADD ("pin/not-in-proc", "ecc-p256", test_no_pin_in_proc);
   ADD ("interrupted", "ecc-p256", test_interrupted);
+  ADD ("weak-key", "ecc-p256", test_weak_key);
   ADD ("timeout", "ecc-p256", test_timeout);
   ADD ("disk-full", "ecc-p256", test_disk_full);
   ADD ("locked", "ecc-p256", test_locked);

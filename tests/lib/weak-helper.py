@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: the ggtpmd authors
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The token helper on a chip that makes weak RSA keys (CVE-2017-15361): what the real one answers, with such a modulus
+in the place of the chip's.
+
+    weak-helper.py HELPER MODULE SECONDS [DESCRIPTOR]
+"""
+
+import json
+import random
+import subprocess
+import sys
+
+MODULUS_AT = 33  # of SubjectPublicKeyInfo with RSA-2048
+MODULUS_LEN = 256
+
+
+def make_factor():
+    """k * M + 65537^a mod M, as the library of the chips made its primes; whether it is one does not matter here."""
+    primorial = 1
+    for number in range(2, 702):
+        if all(number % divisor for divisor in range(2, number)):
+            primorial *= number
+    return random.getrandbits(54) * primorial + pow(65537, random.getrandbits(64), primorial)
+
+
+def make_modulus():
+    modulus = 0
+    while modulus.bit_length() != 8 * MODULUS_LEN:
+        modulus = make_factor() * make_factor()
+    return modulus.to_bytes(MODULUS_LEN, 'big')
+
+
+def weaken(spki):
+    return (spki[:MODULUS_AT] + make_modulus() + spki[MODULUS_AT + MODULUS_LEN:]).hex()
+
+
+def main():
+    fds = [int(fd) for fd in sys.argv[4:]]
+    with subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds) as helper:
+        for request in sys.stdin.buffer:
+            helper.stdin.write(request)
+            helper.stdin.flush()
+            answer = json.loads(helper.stdout.readline())
+            if json.loads(request)['job'] == 'generate-key' and 'rsa' in request.decode():
+                answer['spki'] = weaken(bytes.fromhex(answer['spki']))
+            print(json.dumps(answer), flush=True)
+
+
+if __name__ == '__main__':
+    main()
