@@ -24,6 +24,7 @@ static const char *const values[] = {
   "certificate-path",
   "root-path",
   "nucleus-version",
+  "handle",
 };
 
 /* ---- config write ---- */

@@ -49,6 +49,9 @@ gboolean cmd_key_public_key (Client *client, const Options *options, GError **er
 gboolean cmd_key_self_sign (Client *client, const Options *options, GError **error);
 gboolean cmd_key_rotate (Client *client, const Options *options, GError **error);
 gboolean cmd_key_delete (Client *client, const Options *options, GError **error);
+gboolean cmd_handle_list (Client *client, const Options *options, GError **error);
+gboolean cmd_handle_create (Client *client, const Options *options, GError **error);
+gboolean cmd_handle_remove (Client *client, const Options *options, GError **error);
 gboolean cmd_config_write (Client *client, const Options *options, GError **error);
 gboolean cmd_config_check (Client *client, const Options *options, GError **error);
 gboolean cmd_config_remove (Client *client, const Options *options, GError **error);

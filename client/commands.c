@@ -117,8 +117,16 @@ static const Command commands[] = {
     "Decrypt with an RSA key (PKCS#1 v1.5)", NULL },
   { "key", "delete", "KEY", 1, 1, "token yes pin-file", cmd_key_delete,
     "Remove a key pair and its certificate for good", NULL },
+  { "handle", "list", "", 0, 0, "", cmd_handle_list,
+    "List the persistent keys that `handle create` has made", NULL },
+  { "handle", "create", "", 0, 0, "", cmd_handle_create,
+    "Make a persistent key for programs that have tpm2-openssl and no PKCS#11",
+    "Prints its handle, for `handle:` URIs. The key has no PIN: whoever may send commands to the chip, the group tss, "
+    "signs with it." },
+  { "handle", "remove", "HANDLE", 1, 1, "yes", cmd_handle_remove, "Remove such a key for good",
+    NULL },
   { "config", "write", "v1|v2|lite|p11-kit|drop-in UNIT", 0, 2,
-    "all token key path force group mkdir print thing-name thing-arn region iot-data-endpoint iot-cred-endpoint "
+    "all token key handle path force group mkdir print thing-name thing-arn region iot-data-endpoint iot-cred-endpoint "
     "role-alias root-ca-path certificate-path root-path nucleus-version",
     cmd_config_write, "Write a configuration of Greengrass, p11-kit or a systemd unit",
     "Greengrass' files get mode 0640, since they may contain the PIN. A file that ggtpmctl did not write, or that "
@@ -175,6 +183,8 @@ static const OptionRow option_rows[] = {
   { NULL, TEXT ("format", format, "pem (default) or jwk", "NAME") },
   { NULL, FLAG ("full", full, "Test everything, also what was tested already") },
   { NULL, TEXT ("group", group, "Group of the file (default: ggtpm where it exists)", "GROUP") },
+  { NULL,
+    TEXT ("handle", handle, "Persistent key in the place of token and key (lite)", "HANDLE") },
   { "hash", TEXT ("hash", hash, "sha256 (default), sha1, sha384, sha512 or sm3_256", "NAME") },
   { NULL, TEXT ("hash", hash, "sha256 (default), sha384 or sha512", "NAME") },
   { NULL, TEXT ("id", id, "CKA_ID (default: eight random bytes)", "HEX") },

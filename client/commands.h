@@ -42,6 +42,7 @@ typedef struct
   char *ext_key_usage;
   char *format;
   char *group;
+  char *handle;
   char *hash;
   char *id;
   char *in;

@@ -6,6 +6,7 @@
 #include "bus/render.h"
 #include "common/secret.h"
 #include "greengrass/reader.h"
+#include "token/handle-key.h"
 #include "token/uri.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@
 typedef struct
 {
   const ConfigCheckArgs *args;
+  Tpm *tpm;
   GPtrArray *tokens; /* of TokenInfo */
   const char *label; /* of the token that it is to be for */
   GVariantBuilder findings;
@@ -191,6 +193,23 @@ check_object (Check *check, const char *name, const char *value)
 }
 
 static void
+check_handle (Check *check, const char *value)
+{
+  g_autoptr (GError) local_error = NULL;
+  guint32 handle = 0;
+  gboolean exists = FALSE;
+
+  if (!handle_key_parse (value, &handle))
+    add (check, "key", "fault", RENEW, "'%s' is no handle of a persistent object", value);
+  else if (!handle_key_exists (check->tpm, handle, &exists, &local_error))
+    add (check, "key", "unknown", "", "%s", local_error->message);
+  else if (!exists)
+    add (check, "key", "fault", "ggtpmctl handle create", "the chip has no key at %s", value);
+  else
+    add (check, "key", "ok", "", "the chip has a key at %s", value);
+}
+
+static void
 check_reference (Check *check, const Reference *reference)
 {
   if (reference->value == NULL)
@@ -212,6 +231,9 @@ check_reference (Check *check, const Reference *reference)
     case REFERENCE_OBJECT:
       check_object (check, reference->name, reference->value);
       break;
+    case REFERENCE_HANDLE:
+      check_handle (check, reference->value);
+      break;
     case REFERENCE_FILE:
     case REFERENCE_DIR:
     default:
@@ -227,7 +249,7 @@ config_check_run (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **e
   g_autoptr (GError) local_error = NULL;
   g_autoptr (GPtrArray) tokens = tokens_list (args->tokens, cancellable, error);
   g_autoptr (GPtrArray) references = NULL;
-  Check check = { .args = args, .tokens = tokens };
+  Check check = { .args = args, .tpm = tpm, .tokens = tokens };
 
   if (tokens == NULL)
     return NULL;

@@ -80,6 +80,8 @@ static const Rule rules[] = {
   { "org.ggtpm1.Provisioning", "CheckConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
   { "org.ggtpm1.Provisioning", "RememberConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
   { "org.ggtpm1.Provisioning", "ForgetConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
+  { "org.ggtpm1.Provisioning", "CreateHandleKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
+  { "org.ggtpm1.Provisioning", "RemoveHandleKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
   { "org.ggtpm1.Token", "CreateKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
   { "org.ggtpm1.Token", "Verify", GGTPM_ACTION_USE_KEY, FALSE },
   { "org.ggtpm1.Token", "ChangePin", GGTPM_ACTION_MANAGE_KEYS, FALSE },

@@ -5,6 +5,7 @@
 
 #include "bus/backup-call.h"
 #include "bus/config-methods.h"
+#include "bus/handle-keys.h"
 #include "bus/options.h"
 #include "bus/provisioning-result.h"
 #include "bus/reply.h"
@@ -186,6 +187,7 @@ provisioning_object_new (const Context *context)
   token_removal_connect (object->skeleton, context);
   backup_call_connect (object->skeleton, context);
   config_methods_connect (context, object->skeleton);
+  handle_keys_connect (context, object->skeleton);
   return object;
 }
 

@@ -91,7 +91,7 @@ complete_params (const RenderArgs *args, GCancellable *cancellable, GError **err
   params->pkcs11_module = g_strdup (args->config->pkcs11_module);
   params->store_dir = g_strdup (store_get_dir (tokens_get_store (args->tokens)));
   params->tcti = make_tcti (args->config);
-  if (!greengrass_needs_key (args->flavour))
+  if (!greengrass_needs_key (args->flavour, params))
     return TRUE;
   if (params->token == NULL)
     params->token = g_strdup (RENDER_DEFAULT_TOKEN);

@@ -54,6 +54,7 @@ static const struct
   { "certificate-path", G_STRUCT_OFFSET (GreengrassParams, certificate_path), TRUE },
   { "root-path", G_STRUCT_OFFSET (GreengrassParams, root_path), TRUE },
   { "nucleus-version", G_STRUCT_OFFSET (GreengrassParams, nucleus_version), FALSE },
+  { "handle", G_STRUCT_OFFSET (GreengrassParams, handle), FALSE },
   { "unit", G_STRUCT_OFFSET (GreengrassParams, unit), FALSE },
   { "pin-source", G_STRUCT_OFFSET (GreengrassParams, pin_source), TRUE },
   { "pkcs11-module", G_STRUCT_OFFSET (GreengrassParams, pkcs11_module), TRUE },
@@ -75,6 +76,7 @@ static const char *const names[] = {
   "certificate-path",
   "root-path",
   "nucleus-version",
+  "handle",
   "unit",
   NULL,
 };
@@ -144,9 +146,9 @@ greengrass_make_default_path (GreengrassFlavour flavour, const char *unit)
 }
 
 gboolean
-greengrass_needs_key (GreengrassFlavour flavour)
+greengrass_needs_key (GreengrassFlavour flavour, const GreengrassParams *params)
 {
-  return flavours[flavour].needs_key;
+  return flavours[flavour].needs_key && params->handle == NULL;
 }
 
 gboolean
@@ -256,6 +258,26 @@ check_unit (const char *unit, GError **error)
 }
 
 static gboolean
+check_handle (GreengrassFlavour flavour, const GreengrassParams *params, GError **error)
+{
+  const char *problem = NULL;
+
+  if (params->handle == NULL)
+    return TRUE;
+  if (flavour != GREENGRASS_LITE)
+    problem = "a handle is for lite alone: the others use PKCS#11";
+  else if (!g_regex_match_simple ("^0x81[0-9a-f]{6}$", params->handle, G_REGEX_DOLLAR_ENDONLY, 0))
+    problem = "the handle is not one of a persistent object, as 0x81008001";
+  else if (params->token != NULL || params->key != NULL)
+    problem = "a handle stands in the place of a token and its key";
+  else if (params->certificate_path == NULL)
+    problem = "a key at a handle has its certificate in a file: certificate-path is missing";
+  if (problem != NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "%s", problem);
+  return problem == NULL;
+}
+
+static gboolean
 check (GreengrassFlavour flavour, const GreengrassParams *params, GError **error)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
@@ -265,7 +287,7 @@ check (GreengrassFlavour flavour, const GreengrassParams *params, GError **error
       if (text != NULL && !check_text (texts[i].name, text, texts[i].is_path, error))
         return FALSE;
     }
-  if (!check_pin (flavour, params->pin, error))
+  if (!check_handle (flavour, params, error) || !check_pin (flavour, params->pin, error))
     return FALSE;
   if (flavour == GREENGRASS_DROP_IN)
     return check_unit (params->unit, error);

@@ -53,9 +53,10 @@ typedef struct
   char *certificate_path; /* a file; v2 and lite take the certificate in the token without it */
   char *root_path;
   char *nucleus_version; /* for v2; NULL: left out, the installed nucleus' own */
-  char *unit;            /* for the drop-in: `greengrass.service` */
-  char *store_dir;       /* for the drop-in and p11-kit; NULL: /var/lib/ggtpm/pkcs11 */
-  char *tcti;            /* as well, how libtpm2_pkcs11 reaches the chip; NULL: `ggtpm` */
+  char *handle;    /* `0x81008001`, for lite: a persistent key in the place of @token and @key */
+  char *unit;      /* for the drop-in: `greengrass.service` */
+  char *store_dir; /* for the drop-in and p11-kit; NULL: /var/lib/ggtpm/pkcs11 */
+  char *tcti;      /* as well, how libtpm2_pkcs11 reaches the chip; NULL: `ggtpm` */
 } GreengrassParams;
 
 void greengrass_params_free (GreengrassParams *params);
@@ -73,8 +74,8 @@ gboolean greengrass_flavour_from_string (const char *text,
 const char *greengrass_flavour_to_string (GreengrassFlavour flavour);
 /* Where the flavour looks for it by default. @unit: for the drop-in. Free with g_free(). */
 char *greengrass_make_default_path (GreengrassFlavour flavour, const char *unit);
-/* Whether it names a key and belongs to it; the others are about the store as a whole. */
-gboolean greengrass_needs_key (GreengrassFlavour flavour);
+/* Whether it names a key of a token, which then must be there. */
+gboolean greengrass_needs_key (GreengrassFlavour flavour, const GreengrassParams *params);
 /* Whether the file must contain the PIN. */
 gboolean greengrass_needs_pin (GreengrassFlavour flavour);
 

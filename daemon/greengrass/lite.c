@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "flavours.h"
+
+#include "build-config.h"
 #include "token/uri.h"
 #include "yaml-writer.h"
 
@@ -9,6 +11,10 @@
  * config.yaml of nucleus lite, 2.5 or later, which opens `pkcs11:` URIs with OpenSSL's store and pkcs11-provider. The
  * PIN stays in its own file: `pin-source`.
  */
+static const char comment_of_handle[] =
+    "# Written by ggtpmd (ggtpmctl config write lite). Do not edit: run that again instead.\n"
+    "# Needs OpenSSL's provider tpm2 (tpm2-openssl), and the user ggcore in the group " GGTPM_TSS_GROUP
+    ".\n";
 static const char comment[] =
     "# Written by ggtpmd (ggtpmctl config write lite). Do not edit: run that again instead.\n"
     "# Needs OpenSSL's pkcs11-provider, and the user ggcore in the group ggtpm.\n";
@@ -16,8 +22,9 @@ static const char comment[] =
 static void
 add_system (YamlWriter *writer, const GreengrassParams *params)
 {
-  g_autofree char *key =
-      uri_for_object (params->token, params->key, NULL, "private", params->pin_source);
+  g_autofree char *key = params->handle != NULL ? g_strconcat ("handle:", params->handle, NULL)
+                                                : uri_for_object (params->token, params->key, NULL,
+                                                                  "private", params->pin_source);
   g_autofree char *certificate =
       uri_for_object (params->token, params->key, NULL, "cert", params->pin_source);
 
@@ -53,7 +60,8 @@ add_nucleus (YamlWriter *writer, const GreengrassParams *params)
 char *
 lite_render (const GreengrassParams *params, GError **error)
 {
-  g_autoptr (YamlWriter) writer = yaml_writer_new (comment);
+  g_autoptr (YamlWriter) writer =
+      yaml_writer_new (params->handle != NULL ? comment_of_handle : comment);
 
   add_system (writer, params);
   yaml_writer_begin (writer, "services");

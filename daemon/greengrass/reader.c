@@ -14,6 +14,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_object, json_object_put)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_tokener, json_tokener_free)
 
 #define MAX_DEPTH 32
+/* tpm2-openssl's */
+#define HANDLE_SCHEME "handle:"
 
 typedef struct
 {
@@ -320,6 +322,12 @@ make_reference (const Row *row, const char *value)
 
   reference->kind = row->kind;
   reference->name = g_strdup (row->name);
+  if (value != NULL && row->kind == REFERENCE_OBJECT && g_str_has_prefix (value, HANDLE_SCHEME))
+    {
+      reference->kind = REFERENCE_HANDLE;
+      reference->value = g_strdup (value + strlen (HANDLE_SCHEME));
+      return reference;
+    }
   if (value != NULL && row->kind == REFERENCE_OBJECT && !g_str_has_prefix (value, "pkcs11:"))
     reference->kind = REFERENCE_FILE;
   reference->value = value != NULL && reference->kind == REFERENCE_FILE ? strip_file_uri (value)

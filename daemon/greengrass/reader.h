@@ -14,6 +14,7 @@ typedef enum
   REFERENCE_SLOT,   /* a number */
   REFERENCE_PIN,    /* a secret */
   REFERENCE_OBJECT, /* a `pkcs11:` URI */
+  REFERENCE_HANDLE, /* `0x81008001` */
   REFERENCE_FILE,   /* an absolute path */
   REFERENCE_DIR,    /* as well */
 } ReferenceKind;

@@ -32,8 +32,11 @@ static const TPM2B_PUBLIC template = {
   },
 };
 
-static TpmHandle *
-make_transient (Tpm *tpm, const char *state_dir, const TPM2B_PUBLIC *public_area, GError **error)
+TpmHandle *
+primary_make_transient (Tpm *tpm,
+                        const char *state_dir,
+                        const TPM2B_PUBLIC *public_area,
+                        GError **error)
 {
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
@@ -47,7 +50,7 @@ make_transient (Tpm *tpm, const char *state_dir, const TPM2B_PUBLIC *public_area
   rc = Esys_CreatePrimary (esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
                            &sensitive, public_area, &outside_info, &pcrs, &tr, NULL, NULL, NULL,
                            NULL);
-  if (rc_check (rc, "making the storage key", error))
+  if (rc_check (rc, "making a primary key", error))
     return tpm_handle_new (tpm, tr, TRUE);
   if (rc_get_base (rc) == TPM2_RC_BAD_AUTH)
     g_prefix_error (error, "the owner hierarchy has an auth that ggtpmd does not have: ");
@@ -85,14 +88,14 @@ open_persistent (Tpm *tpm, TPM2_HANDLE handle, GError **error)
   return tpm_handle_new (tpm, tr, FALSE);
 }
 
-static TPM2B_NAME *
-get_name (TpmHandle *object, GError **error)
+TPM2B_NAME *
+primary_get_name (TpmHandle *object, GError **error)
 {
   TPM2B_NAME *name = NULL;
 
   /* The context is there: the object was made by it. */
   if (!rc_check (Esys_TR_GetName (tpm_get_esys (object->tpm, NULL), object->tr, &name),
-                 "reading the storage key's name", error))
+                 "reading a key's name", error))
     return NULL;
   return name;
 }
@@ -118,7 +121,7 @@ look_for (Tpm *tpm,
   for (UINT32 i = 0; i < handles.count && handles.handle[i] <= PRIMARY_LAST_HANDLE; i++)
     {
       g_autoptr (TpmHandle) object = open_persistent (tpm, handles.handle[i], error);
-      g_autoptr (TPM2B_NAME) its_name = object != NULL ? get_name (object, error) : NULL;
+      g_autoptr (TPM2B_NAME) its_name = object != NULL ? primary_get_name (object, error) : NULL;
 
       if (its_name == NULL)
         return FALSE;
@@ -136,8 +139,8 @@ look_for (Tpm *tpm,
   return TRUE;
 }
 
-static TpmHandle *
-make_persistent (Tpm *tpm, TpmHandle *transient, TPM2_HANDLE handle, GError **error)
+TpmHandle *
+primary_make_persistent (Tpm *tpm, TpmHandle *transient, TPM2_HANDLE handle, GError **error)
 {
   ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
   ESYS_TR tr = ESYS_TR_NONE;
@@ -145,7 +148,7 @@ make_persistent (Tpm *tpm, TpmHandle *transient, TPM2_HANDLE handle, GError **er
   if (esys == NULL ||
       !rc_check (Esys_EvictControl (esys, ESYS_TR_RH_OWNER, transient->tr, ESYS_TR_PASSWORD,
                                     ESYS_TR_NONE, ESYS_TR_NONE, handle, &tr),
-                 "making the storage key persistent", error))
+                 "making a primary key persistent", error))
     return NULL;
   return tpm_handle_new (tpm, tr, FALSE);
 }
@@ -175,8 +178,8 @@ primary_ensure (Tpm *tpm,
                 gboolean *out_created,
                 GError **error)
 {
-  g_autoptr (TpmHandle) transient = make_transient (tpm, state_dir, &template, error);
-  g_autoptr (TPM2B_NAME) name = transient != NULL ? get_name (transient, error) : NULL;
+  g_autoptr (TpmHandle) transient = primary_make_transient (tpm, state_dir, &template, error);
+  g_autoptr (TPM2B_NAME) name = transient != NULL ? primary_get_name (transient, error) : NULL;
   g_autoptr (TpmHandle) primary = NULL;
   TPM2_HANDLE handle = 0, free_handle = 0;
   gboolean created = FALSE;
@@ -201,7 +204,7 @@ primary_ensure (Tpm *tpm,
   if (intent != NULL && !intent (handle, name, created, user_data, error))
     return FALSE;
   if (created)
-    primary = make_persistent (tpm, transient, handle, error);
+    primary = primary_make_persistent (tpm, transient, handle, error);
   blob = primary != NULL ? serialize (primary, error) : NULL;
   if (blob == NULL)
     return FALSE;
@@ -258,7 +261,7 @@ parse_template (GBytes *blob, TPM2B_PUBLIC *out_template)
 static gboolean
 has_name (TpmHandle *object, const void *name, gsize len, gboolean *out_same, GError **error)
 {
-  g_autoptr (TPM2B_NAME) its_name = get_name (object, error);
+  g_autoptr (TPM2B_NAME) its_name = primary_get_name (object, error);
 
   if (its_name == NULL)
     return FALSE;
@@ -286,10 +289,10 @@ primary_restore (Tpm *tpm,
                            "the entry of the storage key in the token store is damaged");
       return FALSE;
     }
-  transient = make_transient (tpm, state_dir, &its_template, error);
+  transient = primary_make_transient (tpm, state_dir, &its_template, error);
   if (transient == NULL || !has_name (transient, name.name, name.size, &is_same, error))
     return FALSE;
-  if (is_same && (primary = make_persistent (tpm, transient, handle, error)) == NULL)
+  if (is_same && (primary = primary_make_persistent (tpm, transient, handle, error)) == NULL)
     return FALSE;
   *out_restored = is_same;
   return TRUE;
@@ -319,7 +322,7 @@ primary_evict (Tpm *tpm,
   *out_evicted = FALSE;
   if (rc_get_base (rc) == TPM2_RC_HANDLE)
     return TRUE;
-  if (!rc_check (rc, "reading the storage key", error))
+  if (!rc_check (rc, "reading a persistent object", error))
     return FALSE;
   primary = tpm_handle_new (tpm, tr, FALSE);
   if (!has_name (primary, data, len, &is_same, error))
@@ -330,7 +333,7 @@ primary_evict (Tpm *tpm,
     return FALSE;
   rc = Esys_EvictControl (esys, ESYS_TR_RH_OWNER, primary->tr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                           ESYS_TR_NONE, 0, &none);
-  if (!rc_check (rc, "evicting the storage key", error))
+  if (!rc_check (rc, "evicting a persistent object", error))
     return FALSE;
   /* ESYS has closed it. */
   primary->tr = ESYS_TR_NONE;

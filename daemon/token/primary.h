@@ -69,4 +69,16 @@ gboolean primary_restore (Tpm *tpm,
                           gboolean *out_restored,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Parts of the above, for other primaries of the owner hierarchy. NULL with error. */
+TpmHandle *primary_make_transient (Tpm *tpm,
+                                   const char *state_dir,
+                                   const TPM2B_PUBLIC *public_area,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The owner auth is set: primary_make_transient() has done that. */
+TpmHandle *primary_make_persistent (Tpm *tpm,
+                                    TpmHandle *transient,
+                                    TPM2_HANDLE handle,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+TPM2B_NAME *primary_get_name (TpmHandle *object, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 G_END_DECLS

@@ -183,6 +183,26 @@ class Config(cli.Case):
         self.assertEqual({name for name, _ in self.check(0)},
                          {'v2', 'etc/modules/tpm2_pkcs11.module', 'pump.service.d/ggtpm.conf'})
 
+    def test_handle(self):
+        """Nucleus lite with a persistent key."""
+        self.assertEqual(self.ok('handle', 'list'), '')
+        handle = self.ok('handle', 'create').strip()
+        self.assertEqual(self.json('handle', 'list'), {'handles': [handle]})
+        args = ['config', 'write', 'lite', '--path', self.file('lite'), '--root-ca-path', self.file('root.pem')]
+        self.assertIn('certificate-path', self.fails(2, 'InvalidArgs', *args, '--handle', handle))
+        args += ['--certificate-path', self.file('root.pem'), '--handle']
+        for wrong in ('0x80000000', '81008001', '0x8100800', handle + '\n'):
+            self.fails(2, 'InvalidArgs', *args, wrong)
+        self.assertIn('lite alone', self.fails(2, 'InvalidArgs', 'config', 'write', 'v1', '--handle', handle))
+        self.ok(*args, handle)
+        self.assertIn(f'handle:{handle}', self.read('lite'))
+        self.assertEqual(self.check(0)['lite', 'key'], [('ok', f'the chip has a key at {handle}')])
+        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'handle', 'remove', handle))
+        self.ok('handle', 'remove', handle, '--yes')
+        self.assertEqual(self.faults(), {('lite', 'key')})
+        self.fails(3, 'NotFound', 'handle', 'remove', handle, '--yes')
+        self.fails(2, 'InvalidArgs', 'handle', 'remove', 'x', '--yes')
+
     def test_usage(self):
         for args, part in ((['drop-in'], 'needs a unit'), (['v1', 'pump.service'], 'too many'), ([], 'missing'),
                            (['v1', '--all'], '--all'), (['--all', '--print'], '--all')):

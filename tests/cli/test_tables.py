@@ -93,7 +93,8 @@ class Tables(unittest.TestCase):
                           'token reset-so-pin', 'token backup', 'token restore', 'token remove', 'key list',
                           'key create', 'key csr', 'key self-sign',
                           'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',
-                          'key decrypt', 'key delete', 'config write', 'config check', 'config remove'])
+                          'key decrypt', 'key delete', 'handle list', 'handle create', 'handle remove',
+                          'config write', 'config check', 'config remove'])
 
     def test_man_has_every_command_and_no_other(self):
         sections = [name for name in self.man if name.islower()]

@@ -122,6 +122,9 @@ class GateCase(unittest.TestCase):
             ('org.ggtpm1.Provisioning', 'CheckConfig'): (bus.ROOT, '(sa{sv})', 'lite', {}),
             ('org.ggtpm1.Provisioning', 'RememberConfig'): (bus.ROOT, '(ssa{sv})', 'no/path', 'lite', {}),
             ('org.ggtpm1.Provisioning', 'ForgetConfig'): (bus.ROOT, '(sa{sv})', '/no/such/file', {}),
+            ('org.ggtpm1.Provisioning', 'CreateHandleKey'): (bus.ROOT, '(a{sv})',
+                                                             {'colour': bus.GLib.Variant('s', 'red')}),
+            ('org.ggtpm1.Provisioning', 'RemoveHandleKey'): (bus.ROOT, '(ua{sv})', 1, {}),
             ('org.ggtpm1.Token', 'ChangePin'): (self.token, *empty),
             ('org.ggtpm1.Token', 'Verify'): (self.token, *empty),
             ('org.ggtpm1.Token', 'ChangeSoPin'): (self.token, *empty),
@@ -145,6 +148,8 @@ class GateCase(unittest.TestCase):
         ('org.ggtpm1.Provisioning', 'CheckConfig'): 'org.ggtpm1.Error.InvalidArgs',
         ('org.ggtpm1.Provisioning', 'RememberConfig'): 'org.ggtpm1.Error.InvalidArgs',
         ('org.ggtpm1.Provisioning', 'ForgetConfig'): 'org.ggtpm1.Error.NotFound',
+        ('org.ggtpm1.Provisioning', 'CreateHandleKey'): 'org.ggtpm1.Error.InvalidArgs',
+        ('org.ggtpm1.Provisioning', 'RemoveHandleKey'): 'org.ggtpm1.Error.NotFound',
     }
 
     def do(self, caller, name, **kwargs):

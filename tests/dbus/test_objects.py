@@ -243,6 +243,7 @@ class Provisioned(Case):
                  (bus.ROOT, PROVISIONING, 'CheckConfig', 's', 'v1'),
                  (bus.ROOT, PROVISIONING, 'RememberConfig', 'ss', '/etc/config.json', 'v1'),
                  (bus.ROOT, PROVISIONING, 'ForgetConfig', 's', '/etc/config.json'),
+                 (bus.ROOT, PROVISIONING, 'CreateHandleKey', ''), (bus.ROOT, PROVISIONING, 'RemoveHandleKey', 'u', 1),
                  (self.token, TOKEN, 'CreateKey', 'ss', 'new', 'ecc-p256'), (self.key, KEY, 'CreateCsr', ''),
                  (self.token, TOKEN, 'ChangePin', ''), (self.token, TOKEN, 'ChangeSoPin', ''),
                  (self.token, TOKEN, 'UnblockPin', ''), (self.token, TOKEN, 'Verify', ''),

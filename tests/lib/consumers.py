@@ -91,9 +91,7 @@ class Case(unittest.TestCase):
     @classmethod
     def provision_keys(cls):
         """All of KEYS, with certificates of a CA in cls.ca, also in the token."""
-        cls.ca = cls.path('ca.pem')
-        cls.openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout',
-                    cls.path('ca.key'), '-out', cls.ca, '-subj', '/CN=test CA', '-days', '2')
+        cls.make_ca()
         cls.keys = {name: cls.provision({'key': v('s', name), 'algorithm': v('s', algorithm),
                                          'exclusive': v('b', False)}) for name, algorithm in cls.KEYS.items()}
         for name, key in cls.keys.items():
@@ -104,6 +102,12 @@ class Case(unittest.TestCase):
                 cls.caller.call(key['key'], KEY, 'InstallCertificate', '(sa{sv})', file.read(), {})
         with open(cls.daemon.state_dir + '/pins/greengrass.user', encoding='ascii') as file:
             cls.pin = file.read().strip()
+
+    @classmethod
+    def make_ca(cls):
+        cls.ca = cls.path('ca.pem')
+        cls.openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout',
+                    cls.path('ca.key'), '-out', cls.ca, '-subj', '/CN=test CA', '-days', '2')
 
     @classmethod
     def issue(cls, name):

@@ -38,7 +38,7 @@ MAY_INCLUDE = {
 # First part of a library's include: where it may stand, as folders or files without their endings.
 LIBRARIES = {
     'tss2': ['daemon/broker', 'daemon/tpm', 'client/tcti', 'client/cmd-tpm', 'daemon/token/primary',
-             'daemon/health/lockout'],
+             'daemon/token/handle-key', 'daemon/health/lockout'],
     'systemd': ['common'],
     'openssl': ['daemon/token', 'daemon/tpm/pubkey', 'common/certificate', 'daemon/token-helper'],
     'gnutls': ['daemon/token-verifier'],
