@@ -5,13 +5,18 @@
 
     bench.py [--json FILE] [--quick]
 
-Commands are counted by the TPM's own log, below the brokers. Latencies are medians of blocks of operations that take
-turns among the sides. `direct` is the TPM's socket. tpm2-abrmd has a connection to the TPM for each command, which is
-how tcti-swtpm works; ggtpmd is measured in the same way (`swtpm`) and with a connection that lasts (`ggtpm`).
+Commands are counted by the TPM's own log, below the brokers. Latencies are medians and quartiles of blocks of
+operations that take turns among the sides:
+
+    direct       the TPM's own socket without a module: a connection that lasts, the fastest way there is
+    tcti-swtpm   the stock module: a connection for each command
+    X/Y          client module X (ggtpm, or the stock tabrmd), ggtpmd with Tcti=Y:path=
+    tpm2-abrmd   stock tabrmd, tpm2-abrmd, tcti-swtpm
 """
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -36,9 +41,18 @@ from gi.repository import Gio  # noqa: E402
 
 CC_CREATE, CC_LOAD = 0x153, 0x157
 ABRMD_NAME = "com.intel.tss2.Tabrmd"
+MODULE = os.environ["GGTPM_TCTI_MODULE"]
 # a P-256 storage key
 PARENT = struct.pack(">HHIHHHHHHHHH", 0x23, 0xb, 0x30472, 0, 6, 128, 0x43, 0x10, 3, 0x10, 0, 0)
 BLOCK = 20
+
+
+class TctiCommon(ctypes.Structure):
+    """TSS2_TCTI_CONTEXT_COMMON_V1."""
+    _fields_ = [("magic", ctypes.c_uint64), ("version", ctypes.c_uint64),
+                ("transmit", ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)),
+                ("receive", ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t),
+                                             ctypes.c_char_p, ctypes.c_int32))]
 
 
 class FlowClient(tpm_client.Client):
@@ -54,6 +68,42 @@ class FlowClient(tpm_client.Client):
                                  tpm_client.ST_SESSIONS))
 
 
+class TctiClient(FlowClient):
+    """Through a TCTI module, as every program of the TSS."""
+    loader = ctypes.CDLL("libtss2-tctildr.so.0")
+
+    def __init__(self, conf):
+        self.context = ctypes.c_void_p()
+        rc = self.loader.Tss2_TctiLdr_Initialize(conf.encode(), ctypes.byref(self.context))
+        if rc != 0:
+            raise tpm_client.TpmError(rc)
+        self.common = ctypes.cast(self.context, ctypes.POINTER(TctiCommon)).contents
+        self.answer = ctypes.create_string_buffer(8192)
+        self.size = ctypes.c_size_t()
+
+    def ask(self, command):
+        self.size.value = len(self.answer)
+        rc = (self.common.transmit(self.context, len(command), command)
+              or self.common.receive(self.context, ctypes.byref(self.size), self.answer, -1))
+        if rc != 0:
+            raise tpm_client.TpmError(rc)
+        answer = self.answer.raw[:self.size.value]
+        return struct.unpack_from(">I", answer, 6)[0], answer[10:]
+
+    def close(self):
+        self.loader.Tss2_TctiLdr_Finalize(ctypes.byref(self.context))
+
+
+class BareClient(FlowClient):
+    """One write and one read for a command; answers of a chip at rest come whole."""
+
+    def ask(self, command):
+        fd = self.socket.fileno()
+        os.write(fd, command)
+        answer = os.read(fd, 8192)
+        return struct.unpack_from(">I", answer, 6)[0], answer[10:]
+
+
 # ---- the sides -----------------------------------------------------------------------------------------------------
 
 class Direct:
@@ -62,18 +112,32 @@ class Direct:
 
     def __init__(self, stack):
         self.tpm = stack.enter_context(swtpm.Swtpm())
+        self.other = stack.enter_context(swtpm.Swtpm())  # swtpm serves one connection at a time
+
+    def clients(self):
+        return {"direct": lambda: BareClient(self.tpm.connect(), None), "tcti-swtpm": self.other.tcti}
 
     def connect(self):
         return FlowClient(self.tpm.connect())
 
 
 class Ours:
-    def __init__(self, stack, kind, config=""):
-        self.name = "ggtpmd/" + kind
+    """A broker on the bus, so that it has both front ends."""
+
+    def __init__(self, stack, kind, bus, config=""):
+        self.kind = kind
+        self.name = "ggtpm/" + kind
         self.tpm = stack.enter_context(swtpm.Swtpm())
         tcti = self.tpm.tcti if kind == "swtpm" else None
-        self.broker = stack.enter_context(tpm_client.Broker(self.tpm, tcti=tcti, config=config))
+        self.bus_name = f"{ABRMD_NAME}.{kind}{os.path.basename(self.tpm.dir).replace('-', '')}"
+        self.broker = stack.enter_context(tpm_client.Broker(
+            self.tpm, "--tabrmd-name", self.bus_name, tcti=tcti, config=config,
+            env={"DBUS_SYSTEM_BUS_ADDRESS": bus.address}))
         self.process = self.broker.process
+
+    def clients(self):
+        return {f"ggtpm/{self.kind}": f"{MODULE}:path={self.broker.path}",
+                f"tabrmd/{self.kind}": f"tabrmd:bus_type=session,bus_name={self.bus_name}"}
 
     def connect(self):
         return FlowClient(tpm_client.connect(self.broker.path).socket)
@@ -82,17 +146,16 @@ class Ours:
 class Abrmd:
     name = "tpm2-abrmd"
 
-    def __init__(self, stack):
+    def __init__(self, stack, bus):
         self.tpm = stack.enter_context(swtpm.Swtpm())
-        self.bus = stack.enter_context(private_bus.PrivateBus())
         program = shutil.which("tpm2-abrmd", path=os.environ["PATH"] + ":/usr/sbin")
         args = ["--allow-root", "--flush-all", "--session", "--tcti=" + self.tpm.tcti]
         self.process = subprocess.Popen([program, *args],
-                                        env=os.environ | self.bus.env(), stderr=subprocess.DEVNULL)
+                                        env=os.environ | bus.env(), stderr=subprocess.DEVNULL)
         stack.callback(self.process.wait)
         stack.callback(self.process.kill)
         self.connection = Gio.DBusConnection.new_for_address_sync(
-            self.bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+            bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
             | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
         stack.callback(self.connection.close_sync, None)
         deadline = time.monotonic() + 20
@@ -104,6 +167,9 @@ class Abrmd:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+    def clients(self):
+        return {self.name: f"tabrmd:bus_type=session,bus_name={ABRMD_NAME}"}
 
     def connect(self):
         _, fds = self.connection.call_with_unix_fd_list_sync(
@@ -165,21 +231,34 @@ def count_ring(side, n_keys=5, n_signs=50):
 # ---- latency -------------------------------------------------------------------------------------------------------
 
 def measure_turns(sides, prepare, n):
-    """Median microseconds of an operation for each side, blocks of them by turns."""
-    times = {side.name: [] for side in sides}
+    """[first quartile, median, third] in microseconds of an operation for each client, blocks of them by turns."""
+    times = {}
     with contextlib.ExitStack() as stack:
-        clients = [(side, stack.enter_context(side.connect())) for side in sides]
-        operations = [(side, prepare(client), client) for side, client in clients]
+        operations = []
+        for side in sides:
+            for name, conf in side.clients().items():
+                client = stack.enter_context(conf() if callable(conf) else TctiClient(conf))
+                operations.append((name, prepare(client), client))
+                times[name] = []
         for _ in range(n // BLOCK):
-            for side, operation, _ in operations:
+            for name, operation, _ in operations:
                 operation()
                 for _ in range(BLOCK):
                     start = time.perf_counter_ns()
                     operation()
-                    times[side.name].append(time.perf_counter_ns() - start)
+                    times[name].append(time.perf_counter_ns() - start)
         for _, _, client in operations:
             flush_all(client)
-    return {name: statistics.median(values) / 1000 for name, values in times.items()}
+    return {name: [round(value / 1000, 1) for value in statistics.quantiles(values, n=4)]
+            for name, values in times.items()}
+
+
+def print_latency(results, label, times, names):
+    direct = times["direct"][1]
+    print_row(results, label + ", median us", {name: value[1] for name, value in times.items()}, names)
+    print_row(results, label + ", quartiles us", {name: [value[0], value[2]] for name, value in times.items()}, names)
+    print_row(results, label + ", added us", {name: value[1] - direct for name, value in times.items()}, names)
+    print_row(results, label + ", ratio to direct", {name: value[1] / direct for name, value in times.items()}, names)
 
 
 def prepare_random(client):
@@ -266,12 +345,14 @@ def count_wakeups(side, seconds):
 def show(value):
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return "-".join(f"{part:.0f}" for part in value)
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def print_row(results, label, values, names):
     results[label] = values
-    print(f"{label:<44}" + "".join(f"{show(values.get(name)):>16}" for name in names), flush=True)
+    print(f"{label:<40}" + "".join(f"{show(values.get(name)):>13}" for name in names), flush=True)
 
 
 def main():
@@ -282,12 +363,14 @@ def main():
     n = 200 if options.quick else 1000
     results = {}
     with contextlib.ExitStack() as stack:
-        direct, ours, as_abrmd = Direct(stack), Ours(stack, "ggtpm"), Ours(stack, "swtpm")
-        sides = [direct, ours, as_abrmd]
+        bus = stack.enter_context(private_bus.PrivateBus())
+        os.environ["DBUS_SESSION_BUS_ADDRESS"] = bus.address
+        sides = [Direct(stack), Ours(stack, "ggtpm", bus), Ours(stack, "swtpm", bus)]
         if shutil.which("tpm2-abrmd", path=os.environ["PATH"] + ":/usr/sbin"):
-            sides.append(Abrmd(stack))
-        names = [side.name for side in sides]
-        print(" " * 44 + "".join(f"{name:>16}" for name in names))
+            sides.append(Abrmd(stack, bus))
+        names = [name for side in sides for name in side.clients()]
+        print(f"{f'load of the machine {os.getloadavg()[0]:.1f}':<40}"
+              + "".join(f"{name:>13}" for name in names))
 
         def row(label, measure, which=None):
             print_row(results, label, {side.name: measure(side) for side in which or sides}, names)
@@ -298,17 +381,14 @@ def main():
         for label, prepare in (("GetRandom(16)", prepare_random),
                                ("ECC P-256 sign", prepare_sign(tpm_client.ECC_PUBLIC)),
                                ("RSA-2048 sign", prepare_sign(tpm_client.RSA_PUBLIC))):
-            medians = measure_turns(sides, prepare, n)
-            print_row(results, label + ", median us", medians, names)
-            print_row(results, label + ", ratio to direct",
-                      {name: value / medians["direct"] for name, value in medians.items()}, names)
+            print_latency(results, label, measure_turns(sides, prepare, n), names)
         brokers = sides[1:]
         many = {side.name: many_clients(side) for side in brokers}
         for key in ("median_s", "slowest_s"):
             print_row(results, "100 clients, 10 signs each, " + key,
                       {name: value and value[key] for name, value in many.items()}, names)
         row("wake-ups per second, idle", lambda side: count_wakeups(side, 1 if options.quick else 5), brokers)
-        roomy = [Ours(stack, "ggtpm", "[Broker]\nMaxConnections=2000\n"), *sides[3:]]
+        roomy = [Ours(stack, "ggtpm", bus, "[Broker]\nMaxConnections=2000\n"), *sides[3:]]
         memory = {side.name: idle_connections(side) for side in roomy}
         for key in ("idle_kib", "with_1000_kib"):
             print_row(results, "memory, " + key, {name: value[key] for name, value in memory.items()}, names)
