@@ -121,6 +121,22 @@ class Cancel(TctiCase):
         self.assertLessEqual(seen, {0, CANCELED})
         self.assertEqual(client.ask(tpm_client.get_random())[0], 0)
 
+    def test_same_moment(self):
+        """Behind a command that does not end: whether or not the broker has read it yet, it is found and cancelled."""
+        self.start()
+        busy, client, third = self.connect(), self.connect(), self.connect()
+        identity = self.identify(client)
+        blocker = self.identify(busy)
+        self.tcti.rules("17b hold - 1")
+        busy.send(tpm_client.get_random())
+        self.tcti.wait_log("hold 17b")
+        for _ in range(300):
+            client.send(tpm_client.get_random())
+            self.assertEqual(third.control(CANCEL, identity)[0], 0)
+            self.assertEqual(client.receive()[0], CANCELED)
+        self.assertEqual(third.control(CANCEL, blocker)[0], 0)
+        self.assertEqual(busy.receive()[0], CANCELED)
+
 
 class Locality(TctiCase):
     def test_set(self):
