@@ -104,6 +104,8 @@ capability_explain (const char *group, guint32 number, guint32 value)
     return LIST_BITS (command_bits, value);
   if (g_str_has_prefix (group, "pcr-"))
     return capability_list_pcrs (value);
+  if (g_str_equal (group, "acts"))
+    return g_strdup_printf ("%u s", value);
   if (g_str_equal (group, "vendor"))
     return g_strdup_printf ("%u", value);
   return g_strdup ("");

@@ -167,7 +167,7 @@ static const OptionRow option_rows[] = {
     TEXT ("capability",
           capability,
           "fixed, variable, algorithms, commands, pp-commands, audit-commands, curves, pcr-banks, "
-          "pcr-properties, handles, auth-policies or vendor",
+          "pcr-properties, handles, auth-policies, acts or vendor",
           "GROUP") },
   { NULL, TEXT ("certificate-path", certificate_path, "Value of the file", "PATH") },
   { NULL, TEXT ("config", config, "Take what should be from FILE (-: standard input)", "FILE") },

@@ -246,6 +246,27 @@ take_auth_policies (const Group *group, const TPMU_CAPABILITIES *data, GPtrArray
   return next;
 }
 
+/* Part 2, 8.12 (TPMA_ACT) */
+static guint32
+take_acts (const Group *group, const TPMU_CAPABILITIES *data, GPtrArray *lines)
+{
+  const TPML_ACT_DATA *list = &data->actData;
+  guint32 next = group->first;
+
+  for (guint32 i = 0; i < list->count; i++)
+    {
+      const TPMS_ACT_DATA *act = &list->actData[i];
+
+      next = act->handle + 1;
+      add_line (lines, act->handle, act->timeout,
+                g_strdup_printf (
+                    "TPM_RH_ACT_%X%s%s", act->handle - TPM2_RH_ACT_0,
+                    (act->attributes & TPMA_ACT_SIGNALED) != 0 ? " signaled" : "",
+                    (act->attributes & TPMA_ACT_PRESERVESIGNALED) != 0 ? " preserveSignaled" : ""));
+    }
+  return next;
+}
+
 /* ---- reading ---- */
 
 static const Group groups[] = {
@@ -261,6 +282,7 @@ static const Group groups[] = {
   { "pcr-properties", TPM2_CAP_PCR_PROPERTIES, TPM2_PT_PCR_SAVE, G_MAXUINT32, take_pcr_properties },
   { "auth-policies", TPM2_CAP_AUTH_POLICIES, TPM2_PERMANENT_FIRST, G_MAXUINT32,
     take_auth_policies },
+  { "acts", TPM2_CAP_ACT, TPM2_RH_ACT_0, G_MAXUINT32, take_acts },
 };
 
 static gboolean

@@ -21,6 +21,7 @@ G_BEGIN_DECLS
  *   pcr-properties    TPM_PT_PCR, bit n: PCR n has it
  *   handles           the handle, 0; the name is its kind
  *   auth-policies     the permanent handle, TPM_ALG_ID of its policy; the name has the digest in hexadecimal
+ *   acts              handle of an authenticated countdown timer, seconds that it has left; the name has its attributes
  *   vendor            what this vendor calls a property, the first four bytes of its value; the name has what is longer
  */
 typedef struct

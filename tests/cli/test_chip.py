@@ -48,6 +48,7 @@ class Chip(cli.Case):
                             ('pcr-properties', r'0x00000002  TPM_PT_PCR_RESET_L0 +0x00810000  16, 23'),
                             ('handles', r'0x40000001  permanent +0x00000000'),
                             ('auth-policies', r'0x40000001  null +0x00000010'),
+                            ('acts', r'None\.'),
                             ('vendor', r'None\.')):
             with self.subTest(group):
                 self.assertRegex(self.ok('info', '--capability', group), rf'(?m)^{line}$')

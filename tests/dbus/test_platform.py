@@ -19,7 +19,7 @@ HEALTH = 'org.ggtpm1.Health'
 PLATFORM = 'org.ggtpm1.Platform'
 INVALID = 'org.ggtpm1.Error.InvalidArgs'
 GROUPS = ('fixed', 'variable', 'algorithms', 'commands', 'pp-commands', 'audit-commands', 'curves', 'pcr-banks',
-          'pcr-properties', 'handles', 'auth-policies', 'vendor')
+          'pcr-properties', 'handles', 'auth-policies', 'acts', 'vendor')
 CC_GET_CAPABILITY = 0x17a
 CC_HASH = 0x17d
 CC_SEQUENCE_UPDATE = 0x15c
@@ -166,7 +166,7 @@ class Capabilities(Case):
             with self.subTest(group):
                 lines = self.call(DEVICE, 'GetProperties', '(s)', group)
                 self.assertEqual(len({number for number, _, _ in lines}), len(lines))
-                self.assertEqual(lines == [], group == 'vendor')
+                self.assertEqual(lines == [], group in ('acts', 'vendor'))
         for group in ('', 'Fixed', 'all'):
             self.assertIn('auth-policies', self.fails(INVALID, DEVICE, 'GetProperties', '(s)', group))
 
@@ -206,6 +206,13 @@ class Capabilities(Case):
         digest = bytes(range(32))
         self.proxy.rules('17a raw 8001000000390000000000' '00000009' '00000001' '40000001000b' + digest.hex() + ' 1')
         self.assertEqual(self.lines('auth-policies'), {0x40000001: (0x0b, 'sha256 ' + digest.hex())})
+
+    def test_timers(self):
+        # two countdown timers, the second one has run out
+        self.proxy.rules('17a raw 80010000002b000000000' '00000000a' '00000002' '40000110' '0000003c' '00000002'
+                         '4000011f' '00000000' '00000001' ' 1')
+        self.assertEqual(self.lines('acts'), {0x40000110: (60, 'TPM_RH_ACT_0 preserveSignaled'),
+                                              0x4000011f: (0, 'TPM_RH_ACT_F signaled')})
 
     def test_crosses_groups(self):
         self.proxy.rules('identity SLB9670-7.62')
