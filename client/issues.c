@@ -154,9 +154,10 @@ print_rule (const char *id,
       break;
   padded = g_strdup_printf ("%-15s", verdicts[i].words);
   coloured = output_coloured (verdicts[i].colour, padded);
-  output_text ("%s %-24s", coloured, id);
-  if (clean[0] != '\0')
-    output_text (" %s", clean);
+  if (clean[0] == '\0')
+    output_text ("%s %s", coloured, id);
+  else
+    output_text ("%s %-24s %s", coloured, id, clean);
   if (g_str_equal (verdict, "issue") || g_str_equal (verdict, "unknown"))
     output_text (" -> %s (%s)", clean_remedy, clean_source);
   output_text ("\n");

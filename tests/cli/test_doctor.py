@@ -5,6 +5,7 @@
 """ggtpmctl doctor without daemon, without a bus, and beside a daemon whose chip is well. What the checks find in files
 is tested on trees, in tests/unit/test-checks.c; here the machine is what it is."""
 
+import contextlib
 import os
 import re
 import sys
@@ -95,6 +96,61 @@ class Daemon(Case):
         self.assertIn('greengrass has 1 key', found['token']['text'])
         self.assertEqual(found['key.certificate']['verdict'], 'warning')
         self.assertIn('greenkey has no certificate', self.assert_lines())
+
+
+class Firmware(Case):
+    """An SLB 9670: what is known of its firmware is said, also where it is not known whether it has the fault."""
+
+    def start(self, identity):
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        tpm = stack.enter_context(cli.swtpm.Swtpm())
+        bus.open_to_daemon(tpm)
+        proxy = stack.enter_context(cli.swtpm.Proxy(tpm))
+        os.chmod(proxy.socket, 0o666)
+        proxy.rules('identity ' + identity)
+        stack.enter_context(bus.Daemon(self.bus, proxy.tcti))
+        bus.wait_for(lambda: {rule['id']: rule['verdict'] for rule in self.json('status')['health']['rules']}
+                     .get('pcr.bank') == 'ok', 'the verdict on the PCR banks')
+
+    def test_open_advisories(self):
+        self.start('SLB9670-7.85')
+        found = self.doctor()
+        for check, text in {'firmware.cve.2024-45678': 'EUCLEAK', 'firmware.cve.2025-2884': 'beyond a buffer',
+                            'firmware.cve.2023-1017': 'beyond its buffer'}.items():
+            self.assertEqual(found[check]['verdict'], 'unknown')
+            self.assertIn(text, found[check]['text'])
+            self.assertNotEqual(found[check]['remedy'], '')
+        self.assertEqual(found['chip.firmware']['verdict'], 'unknown')
+        self.assertIn('3 are possible', found['chip.firmware']['text'])
+        self.assertEqual(found['chip.health']['verdict'], 'ok')
+        for check in ('firmware.cve.2019-16863', 'pcr.empty', 'eventlog.mismatch', 'key.roca', 'cert.expired'):
+            self.assertEqual(found[check]['verdict'], 'not applicable', found[check])
+        self.assertIn('this machine has no measured boot', self.assert_lines())
+
+    def test_faulty_firmware(self):
+        self.start('SLB9670-7.40')
+        found = self.doctor()
+        self.assertEqual(found['firmware.roca']['verdict'], 'warning')
+        self.assertIn('ECC', found['firmware.roca']['remedy'])
+        self.assertNotIn('chip.firmware', found)
+        health = self.json('health')
+        self.assertEqual(set(health), {'state', 'last_check', 'issues', 'rules'})
+        rules = {rule['id']: rule for rule in health['rules']}
+        self.assertEqual(len(rules), len(health['rules']))
+        self.assertEqual((health['state'], rules['firmware.roca']['verdict']), ('degraded', 'issue'))
+        self.assertEqual(set(rules['pcr.empty']), {'id', 'verdict', 'text', 'remedy', 'source'})
+        text = self.ok('health')
+        self.assertRegex(text, r'(?m)^issue +firmware\.roca +RSA keys .* -> Use ECC .*\(Microsoft ADV170012')
+        self.assertRegex(text, r'(?m)^not applicable +pcr\.empty +this machine has no measured boot$')
+        self.assertRegex(text, r'(?m)^ok +lockout\.active$')
+        # an RSA key makes it worse
+        self.ok('provision', '--algorithm', 'rsa-2048')
+        result = self.run_ctl('--json', 'health')
+        self.assertEqual(result.returncode, 1)
+        health = cli.json.loads(result.stdout)
+        self.assertEqual((health['state'], [issue['id'] for issue in health['issues'] if issue['severity'] == 'failed']),
+                         ('failed', ['firmware.roca']))
 
 
 class NoChip(Case):
