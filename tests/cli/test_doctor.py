@@ -149,8 +149,8 @@ class Firmware(Case):
         result = self.run_ctl('--json', 'health')
         self.assertEqual(result.returncode, 1)
         health = cli.json.loads(result.stdout)
-        self.assertEqual((health['state'], [issue['id'] for issue in health['issues'] if issue['severity'] == 'failed']),
-                         ('failed', ['firmware.roca']))
+        failed = [issue['id'] for issue in health['issues'] if issue['severity'] == 'failed']
+        self.assertEqual((health['state'], failed), ('failed', ['firmware.roca']))
 
 
 class NoChip(Case):
