@@ -63,8 +63,10 @@ class Result:
         self.changed = None if changed is None else changed.group(1) == "1"
         uri = re.search(r"^uri: (.*)$", output, re.M)
         self.uri = uri and uri.group(1)
-        csr = re.search(r"-----BEGIN CERTIFICATE REQUEST-----.*-----END CERTIFICATE REQUEST-----\n", output, re.S)
-        self.csr = csr and csr.group(0)
+        self.csrs = re.findall(r"-----BEGIN CERTIFICATE REQUEST-----.*?-----END CERTIFICATE REQUEST-----\n", output,
+                               re.S)
+        self.csr = self.csrs[0] if self.csrs else None
+        self.warnings = re.findall(r"^warning: (.*)$", output, re.M)
         self.listing = re.findall(r"^(?:token|key): .*$", output, re.M)
         error = re.search(r"^error: (\S+): (.*)$", output, re.M)
         self.error = error and error.group(1)

@@ -9,6 +9,8 @@ GGTPM_TEST_EVERY_CUT=1 kills at every system call that changes a file, not only 
 
 import ctypes
 import os
+import re
+import select
 import shutil
 import signal
 import stat
@@ -20,7 +22,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lib"))
 import swtpm  # pylint: disable=wrong-import-position
 from provision_device import (  # pylint: disable=wrong-import-position
-    FILE_CALLS, HELPER, Device, can_trace, count_calls, strace, take_arguments)
+    FILE_CALLS, HELPER, RUN_TIMEOUT_S, Device, Result, can_trace, count_calls, strace, take_arguments)
 
 EVERY_CUT = os.environ.get("GGTPM_TEST_EVERY_CUT") == "1"
 
@@ -342,53 +344,132 @@ class FullDisk(Case):
         self.assertGreater(failed, 5)
 
 
+# Two keys, one with a certificate: what the daemon and the helper do of a provision.conf that says all there is to say.
+# The client's part is cut in tests/cli/test_provision.py.
+WIDE = """
+[Token]
+Label=greengrass
+[Key greenkey]
+AltNames=DNS:core-1.example.org
+ExtKeyUsage=clientAuth
+[Key second]
+Certificate=self-signed
+"""
+
+
 class Cuts(Case):
-    """kill -9 of the daemon or of its helper at the system calls that change a file."""
+    """kill -9 of the daemon, of its helper, or of the TPM, at the system calls that change a file."""
 
     def setUp(self):
         if not can_trace():
             self.skipTest("no strace, or it may not trace here")
 
-    def count(self, of_helper):
-        """How often a thread of the process makes each call, in a run that nobody disturbs."""
-        with Device() as device:
-            trace = ["-e", "trace=" + ",".join(FILE_CALLS)]
-            result = self.run_traced(device, of_helper, trace)
-            self.assert_ok(result)
-            return count_calls(device)
+    @staticmethod
+    def write_plan(device):
+        plan = os.path.join(device.tpm.dir, "provision.conf")
+        with open(plan, "w", encoding="ascii") as file:
+            file.write(WIDE)
+        return plan
 
-    def run_traced(self, device, of_helper, trace):
-        if not of_helper:
-            # -b: not its children
-            return device.run(before=strace(device, "-b", "execve", *trace))
+    def run_wide(self, device, **kwargs):
+        return device.run("--plan", self.write_plan(device), **kwargs)
+
+    def run_daemon(self, device, trace):
+        # -b: not its children
+        return self.run_wide(device, before=strace(device, "-b", "execve", *trace))
+
+    def run_helper(self, device, trace):
         wrapper = os.path.join(device.tpm.dir, "helper")
         with open(wrapper, "w", encoding="utf-8") as file:
             file.write("#!/bin/sh\nexec " + " ".join(strace(device, *trace)) + f" {HELPER} \"$@\"\n")
         os.chmod(wrapper, 0o755)
         device.write_config(wrapper)
-        result = device.run()
+        result = self.run_wide(device)
         device.write_config(HELPER)
         return result
 
-    def check_cuts(self, of_helper, step):
-        counts = self.count(of_helper)
+    def run_tpm(self, device, trace):
+        """A power cut: with the TPM the daemon goes, too."""
+        pid = device.tpm.process.pid
+        with subprocess.Popen([*strace(device, *trace), "-p", str(pid)]) as tracer:
+            try:
+                while not re.search(r"^TracerPid:\t[1-9]", self.status_of(pid), re.M):
+                    self.assertIsNone(tracer.poll())
+                with device.start("--plan", self.write_plan(device)) as process:
+                    ends = [os.pidfd_open(pid), os.pidfd_open(process.pid)]
+                    # what is traced and dead is its tracer's before it is ours
+                    cut = ends[0] in select.select(ends, [], [], RUN_TIMEOUT_S)[0]
+                    for end in ends:
+                        os.close(end)
+                    if cut:
+                        process.kill()
+                    output, _ = process.communicate(timeout=RUN_TIMEOUT_S)
+            finally:
+                # lets a TPM that lives go on
+                tracer.terminate()
+        if cut:
+            device.tpm.kill()
+            device.tpm.start()
+        return Result(process.returncode, output)
+
+    @staticmethod
+    def status_of(pid):
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            return file.read()
+
+    def assert_complete_wide(self, device, result):
+        """The whole result, nothing else, nothing left behind, and others can read it."""
+        self.assert_ok(result)
+        journal = device.journal()
+        self.assertEqual([(entry["key"], entry["ready"]) for entry in journal["entries"]],
+                         [("greenkey", True), ("second", True)])
+        self.assertEqual([entry["csr"] for entry in journal["entries"]], result.csrs)
+        for csr, subject in zip(result.csrs, ("CN=greenkey", "CN=second")):
+            self.assert_csr(csr, "ecc-p256", subject)
+        self.assertEqual(device.handles(PERSISTENT), [journal["primary-handle"]])
+        self.assertEqual(device.handles(TRANSIENT), [])
+        self.assertEqual([name for name in device.files() if not name.endswith(".lock")],
+                         ["pins/greengrass.so", "pins/greengrass.user", "pkcs11/tpm2_pkcs11.sqlite3", "provision.json"])
+        self.assertFalse(os.path.exists(device.path("pkcs11.staging")))
+        pin = device.read("pins", "greengrass.user").strip()
+        objects = device.pkcs11("--list-all", "--login", "--set-pin", pin, "pkcs11:token=greengrass")
+        self.assertEqual((objects.count("Type: Private key"), objects.count("Type: Public key"),
+                          objects.count("Type: X.509 Certificate"), objects.count("Label: greenkey"),
+                          objects.count("Label: second")), (2, 2, 1, 2, 3), objects)
+        if shutil.which("tpm2_ptool") is None:
+            return
+        environment = {"PATH": os.environ["PATH"], "TPM2TOOLS_TCTI": device.tpm.tcti, "TSS2_LOG": "all+none"}
+        listed = subprocess.run(["tpm2_ptool", "listobjects", "--label=greengrass", "--path=" + device.path("pkcs11")],
+                                env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+        self.assertEqual((listed.count("CKO_PRIVATE_KEY"), listed.count("CKO_PUBLIC_KEY"),
+                          listed.count("CKO_CERTIFICATE")), (2, 2, 1), listed)
+
+    def count(self, run):
+        """How often a thread of the process makes each call, in a run that nobody disturbs."""
+        with Device() as device:
+            self.assert_complete_wide(device, run(device, ["-e", "trace=" + ",".join(FILE_CALLS)]))
+            return count_calls(device)
+
+    def check_cuts(self, who, run, step):
+        counts = self.count(run)
         points = [(call, n) for call in FILE_CALLS for n in range(1, counts[call] + 1)]
         cut = 0
         for call, n in points[:: 1 if EVERY_CUT else step]:
             with self.subTest(call=call, n=n), Device() as device:
                 trace = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={n}"]
-                result = self.run_traced(device, of_helper, trace)
-                cut += result.returncode != 0
-                self.assert_complete(device, device.run())
-        who = "helper" if of_helper else "daemon"
+                cut += run(device, trace).returncode != 0
+                self.assert_complete_wide(device, self.run_wide(device))
         print(f"{who}: cut at {cut} of {len(points)} points: {counts}", file=sys.stderr)
         self.assertGreater(cut, 0)
 
     def test_daemon(self):
-        self.check_cuts(False, 9)
+        self.check_cuts("daemon", self.run_daemon, 11)
 
     def test_helper(self):
-        self.check_cuts(True, 23)
+        self.check_cuts("helper", self.run_helper, 31)
+
+    def test_tpm(self):
+        self.check_cuts("TPM", self.run_tpm, 131)
 
 
 if __name__ == "__main__":
