@@ -16,7 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DATABASE_MODE 0640
 /* Directories open at once while a tree is removed. */
 #define MAX_OPEN_DIRS 8
 
@@ -224,7 +223,7 @@ settle_file (StoreChange *self, GError **error)
 
   if (done && group != (gid_t)-1 && fchown (fd, (uid_t)-1, group) < 0 && errno != EPERM)
     done = FALSE;
-  done = done && fchmod (fd, DATABASE_MODE) == 0 && fsync (fd) == 0;
+  done = done && fchmod (fd, STORE_DATABASE_MODE) == 0 && fsync (fd) == 0;
   if (!done)
     store_set_errno ("cannot settle", self->database, error);
   if (fd >= 0)

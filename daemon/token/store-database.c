@@ -17,6 +17,15 @@ set_error (sqlite3 *database, const char *what, GError **error)
 {
   const char *path = database != NULL ? sqlite3_db_filename (database, "main") : NULL;
 
+  if (database != NULL && sqlite3_errcode (database) == SQLITE_BUSY)
+    {
+      g_set_error (
+          error, GGTPM_ERROR, GGTPM_ERROR_BUSY,
+          "%s %s: another program has kept it locked for %d s; end that (`fuser %s` names it), or try "
+          "again later",
+          what, path, BUSY_TIMEOUT_MS / 1000, path);
+      return FALSE;
+    }
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "%s %s: %s", what,
                path != NULL ? path : "the token store",
                database != NULL ? sqlite3_errmsg (database) : "out of memory");

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 /*
  * What the store does by SQLite in tpm2-pkcs11's database (schema 8): it adds a primary, sets one flag of a token,
  * copies and checks. All else is the library's. Every error is GGTPM_ERROR_STORE with the path in its text. Waits for a
- * few seconds where another process holds a lock.
+ * few seconds where another process holds a lock, then it is GGTPM_ERROR_BUSY.
  */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (sqlite3, sqlite3_close)

@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DATABASE_MODE 01770
-#define PINS_MODE     0751 /* readers that are not in the group look up one name, and list nothing */
+#define STORE_MODE 01770
+#define PINS_MODE  0751 /* readers that are not in the group look up one name, and list nothing */
 
 gboolean
 store_set_errno (const char *what, const char *path, GError **error)
@@ -63,6 +63,7 @@ set_owner_and_mode (const char *path, mode_t mode, gid_t group, GError **error)
   if (group != (gid_t)-1 && status.st_gid != group)
     {
       if (chown (path, (uid_t)-1, group) == 0)
+        /* to be set anew */
         status.st_mode = 0;
       else if (errno == EPERM)
         g_message ("cannot give %s to group %s: consumers outside of this user cannot read it",
@@ -70,8 +71,12 @@ set_owner_and_mode (const char *path, mode_t mode, gid_t group, GError **error)
       else
         return store_set_errno ("cannot change the group of", path, error);
     }
-  if ((status.st_mode & 07777) != mode && chmod (path, mode) < 0)
+  if ((status.st_mode & 07777) == mode || chmod (path, mode) == 0)
+    return TRUE;
+  if (errno != EPERM)
     return store_set_errno ("cannot change the mode of", path, error);
+  g_warning ("%s belongs to another user: its mode should be %04o, not %04o", path, (guint)mode,
+             (guint)status.st_mode & 07777);
   return TRUE;
 }
 
@@ -94,8 +99,10 @@ store_new (const Config *config, GError **error)
   self->pins = g_build_filename (config->state_dir, "pins", NULL);
   self->staging = g_build_filename (config->state_dir, "pkcs11.staging", NULL);
   self->group = find_group ();
-  if (!make_directory (self->dir, DATABASE_MODE, self->group, error) ||
+  if (!make_directory (self->dir, STORE_MODE, self->group, error) ||
       !make_directory (self->pins, PINS_MODE, self->group, error) ||
+      (store_exists (self) &&
+       !set_owner_and_mode (self->database, STORE_DATABASE_MODE, self->group, error)) ||
       !store_remove_tree (self->staging, error))
     return NULL;
   if (!atomic_file_remove_leftovers (config->state_dir, error) ||

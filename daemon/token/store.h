@@ -18,7 +18,8 @@ G_BEGIN_DECLS
  */
 typedef struct _Store Store;
 
-/* Makes the directories where they are missing. Removes what an interrupted change left. Errors: GGTPM_ERROR_STORE. */
+/* Makes the directories where they are missing, and mends modes and groups; what belongs to another user is logged.
+ * Removes what an interrupted change left. Errors: GGTPM_ERROR_STORE. */
 Store *store_new (const Config *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void store_free (Store *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Store, store_free)

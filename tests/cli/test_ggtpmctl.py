@@ -377,6 +377,50 @@ class Provisioning(cli.Case):
         self.assertIn('does not fit this TPM', self.fails(1, 'Store', 'token', 'restore', out))
         self.assertEqual(self.json('token', 'list'), {'tokens': []})
 
+    def test_locked_store(self):
+        """By another process: readers disturb nobody, a writer for a while at most."""
+        self.ok('provision')
+        holder = ('import sqlite3, sys\nd = sqlite3.connect(sys.argv[1], isolation_level=None)\n'
+                  'd.execute(sys.argv[2])\n'
+                  'd.execute("SELECT * FROM tokens").fetchone()\nprint("held", flush=True)\nsys.stdin.read()')
+        database = self.daemon.state_dir + '/pkcs11/tpm2_pkcs11.sqlite3'
+        for begin, held in (('BEGIN', False), ('BEGIN EXCLUSIVE', True)):
+            with subprocess.Popen([sys.executable, '-c', holder, database, begin], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE) as process:
+                self.assertEqual(process.stdout.readline(), b'held\n')
+                before = self.read('pkcs11', 'tpm2_pkcs11.sqlite3')
+                if held:
+                    message = self.fails(5, 'Busy', 'key', 'create', 'two', once=True)
+                    self.assertIn('locked', message)
+                    self.assertIn(database, message)
+                    self.assertEqual(self.read('pkcs11', 'tpm2_pkcs11.sqlite3'), before)
+                    self.assertFalse(os.path.exists(self.daemon.state_dir + '/pkcs11.staging'))
+                else:
+                    self.ok('key', 'create', 'one')
+                process.stdin.close()
+        self.ok('key', 'create', 'two')
+        self.assertEqual(self.run_ctl('key', 'sign', 'two', stdin=b'x').returncode, 0)
+
+    def test_permissions_are_mended(self):
+        self.ok('provision')
+        self.daemon.terminate()
+        modes = {'pkcs11': 0o1770, 'pkcs11/tpm2_pkcs11.sqlite3': 0o640, 'pins': 0o751}
+        for name in modes:
+            os.chmod(os.path.join(self.daemon.state_dir, name), 0o777)
+            os.chown(os.path.join(self.daemon.state_dir, name), -1, 0)
+        self.daemon.start()
+        for name, mode in modes.items():
+            status = os.stat(os.path.join(self.daemon.state_dir, name))
+            self.assertEqual((oct(stat.S_IMODE(status.st_mode)), status.st_gid), (oct(mode), bus.GGTPM_GID), name)
+        self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
+        # of somebody else: told, and left alone
+        self.daemon.terminate()
+        os.chmod(self.daemon.state_dir + '/pkcs11/tpm2_pkcs11.sqlite3', 0o666)
+        os.chown(self.daemon.state_dir + '/pkcs11/tpm2_pkcs11.sqlite3', 0, -1)
+        self.daemon.start()
+        self.assertRegex(self.daemon.read_log(), r'tpm2_pkcs11.sqlite3 belongs to another user.*0640, not 0666')
+        self.assertEqual(len(self.json('token', 'list')['tokens']), 1)
+
     def test_ownership(self):
         auths = self.daemon.state_dir + '/auths'
         out = self.path('escrow')
