@@ -345,6 +345,8 @@ test_ptool_token (TestToken *fixture, gconstpointer unused)
   g_autoptr (GError) error = NULL;
   g_autoptr (TokenInfo) info = NULL;
   g_autoptr (TokenKey) made = NULL;
+  g_autoptr (Secret) new_pin = secret_new ("another-pin", strlen ("another-pin"));
+  TokenKey *theirs;
 
   g_free (test_bed_run (fixture->bed, (const char *const[]){ "tpm2_ptool", "init", path, NULL }));
   g_free (test_bed_run (fixture->bed,
@@ -383,6 +385,26 @@ test_ptool_token (TestToken *fixture, gconstpointer unused)
                             "ecc-p256", pin, NULL, &error);
   g_assert_no_error (error);
   g_assert_nonnull (made);
+
+  /* With another PIN of ours it is still theirs, too: a given one is not stored where none was. */
+  g_assert_true (tokens_change_pin (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL,
+                                    TOKENS_CHANGE_PIN, pin, new_pin, NULL, &error));
+  g_assert_no_error (error);
+  g_free (test_bed_run (fixture->bed,
+                        (const char *const[]){ "tpm2_ptool", "addkey", "--algorithm=ecc256",
+                                               "--label=" TEST_TOKEN_LABEL, "--userpin=another-pin",
+                                               "--key-label=theirs", path, NULL }));
+  g_clear_pointer (&info, token_info_free);
+  info = tokens_find (fixture->tokens, TEST_TOKEN_LABEL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_false (info->pin_stored);
+  g_assert_cmpuint (info->keys->len, ==, 4);
+  theirs = token_info_find_key (info, "theirs");
+  g_assert_nonnull (theirs);
+  g_assert_true (tokens_delete_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL,
+                                    theirs->id, new_pin, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (test_token_get_lockout_counter (fixture), ==, 0);
 }
 
 #define ADD(path, algorithm, function)                                                             \
