@@ -93,9 +93,12 @@ static void
 check_slot (Check *check, const char *value)
 {
   const TokenInfo *token = find_token (check, check->label);
+  const TokenInfo *other;
   guint64 slot = 0;
+  gboolean is_number = g_ascii_string_to_unsigned (value, 10, 0, G_MAXUINT64, &slot, NULL);
 
-  if (!g_ascii_string_to_unsigned (value, 10, 0, G_MAXUINT64, &slot, NULL))
+  other = find_slot (check, slot);
+  if (!is_number)
     add (check, "slot", "fault", RENEW, "'%s' is no slot", value);
   else if (token == NULL)
     add (check, "slot", "fault", "ggtpmctl provision",
@@ -106,9 +109,8 @@ check_slot (Check *check, const char *value)
   else
     add (check, "slot", "fault", RENEW,
          "slot %" G_GUINT64_FORMAT " has %s%s, the token '%s' is in slot %" G_GUINT64_FORMAT, slot,
-         find_slot (check, slot) != NULL ? "another token: " : "no token",
-         find_slot (check, slot) != NULL ? find_slot (check, slot)->label : "", check->label,
-         token->slot);
+         other != NULL ? "another token: " : "no token", other != NULL ? other->label : "",
+         check->label, token->slot);
 }
 
 static gboolean
