@@ -119,7 +119,6 @@ class Whole(Case):
 
         result = self.run_ctl('provision', '--config', config)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn('looking at what is there\n', result.stderr)
         self.assertIn('writing the Greengrass configuration v2\n', result.stderr)
         self.assertIn(f"CSR    {self.at('device.csr')}\n", result.stdout.decode())
         self.assertIn('Waited for:\n', result.stdout.decode())
