@@ -10,6 +10,7 @@
 #include "dbus/names.h"
 
 #include <grp.h>
+#include <string.h>
 
 /* Remembered answers of one sender; when there are more, all are asked for anew. */
 #define MAX_GRANTS 64
@@ -31,7 +32,7 @@ typedef struct
   char *name;
   guint n_calls;
   guint watch;
-  GHashTable *grants; /* "action\npath" */
+  GHashTable *grants; /* make_grant() */
 } Sender;
 
 /* A call that waits for its answer. */
@@ -41,6 +42,7 @@ typedef struct
   GDBusInterfaceSkeleton *skeleton;
   GDBusMethodInvocation *invocation;
   const char *action;
+  char *grant; /* what a yes is a yes to */
   gboolean interactive;
   GCancellable *cancellable;
 } Check;
@@ -164,18 +166,17 @@ gate_set_detail (gpointer skeleton, const char *name, const char *value)
   g_hash_table_replace (get_ticket (skeleton)->details, g_strdup (name), g_strdup (value));
 }
 
+/* a{ss}, in the order of the names */
 static GVariant *
 get_details (gpointer skeleton)
 {
+  GHashTable *details = get_ticket (skeleton)->details;
+  g_autoptr (GList) names = g_list_sort (g_hash_table_get_keys (details), (GCompareFunc)strcmp);
   GVariantBuilder builder;
-  GHashTableIter iter;
-  gpointer name;
-  gpointer value;
 
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
-  g_hash_table_iter_init (&iter, get_ticket (skeleton)->details);
-  while (g_hash_table_iter_next (&iter, &name, &value))
-    g_variant_builder_add (&builder, "{ss}", name, value);
+  for (GList *name = names; name != NULL; name = name->next)
+    g_variant_builder_add (&builder, "{ss}", name->data, g_hash_table_lookup (details, name->data));
   return g_variant_builder_end (&builder);
 }
 
@@ -268,30 +269,35 @@ admit (Gate *gate, GDBusMethodInvocation *invocation)
 
 /* ---- remembered answers ---- */
 
+/* What polkit is asked: the action and the details, which its rules may look at. An object path may later be that of a
+ * key with another label. */
 static char *
-make_grant (GDBusMethodInvocation *invocation, const char *action)
+make_grant (gpointer skeleton, const char *action)
 {
-  return g_strconcat (action, "\n", g_dbus_method_invocation_get_object_path (invocation), NULL);
+  g_autoptr (GVariant) details = g_variant_ref_sink (get_details (skeleton));
+  g_autofree char *text = g_variant_print (details, FALSE);
+
+  return g_strconcat (action, "\n", text, NULL);
 }
 
 static gboolean
-has_grant (Gate *gate, GDBusMethodInvocation *invocation, const char *action)
+has_grant (Gate *gate, gpointer skeleton, GDBusMethodInvocation *invocation, const char *action)
 {
   Sender *sender =
       g_hash_table_lookup (gate->senders, g_dbus_method_invocation_get_sender (invocation));
-  g_autofree char *grant = make_grant (invocation, action);
+  g_autofree char *grant = make_grant (skeleton, action);
 
   return sender != NULL && g_hash_table_contains (sender->grants, grant);
 }
 
 static void
-remember_grant (Gate *gate, GDBusMethodInvocation *invocation, const char *action)
+remember_grant (Gate *gate, GDBusMethodInvocation *invocation, const char *grant)
 {
   Sender *sender = ensure_sender (gate, g_dbus_method_invocation_get_sender (invocation));
 
   if (g_hash_table_size (sender->grants) >= MAX_GRANTS)
     g_hash_table_remove_all (sender->grants);
-  g_hash_table_add (sender->grants, make_grant (invocation, action));
+  g_hash_table_add (sender->grants, g_strdup (grant));
 }
 
 static gboolean
@@ -345,6 +351,7 @@ check_free (Check *check)
     g_ptr_array_remove_fast (check->gate->checks, check);
   g_object_unref (check->skeleton);
   g_object_unref (check->cancellable);
+  g_free (check->grant);
   g_free (check);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Check, check_free)
@@ -394,7 +401,7 @@ static void
 pass_check (Check *check, gboolean remember)
 {
   if (remember && !g_cancellable_is_cancelled (check->cancellable))
-    remember_grant (check->gate, check->invocation, check->action);
+    remember_grant (check->gate, check->invocation, check->grant);
   pass (check->skeleton, check->invocation);
 }
 
@@ -507,6 +514,7 @@ begin_check (Gate *gate,
   check->skeleton = g_object_ref (skeleton);
   check->invocation = invocation;
   check->action = action;
+  check->grant = make_grant (skeleton, action);
   check->cancellable = g_cancellable_new ();
   g_ptr_array_add (gate->checks, check);
   watch_sender (ensure_sender (gate, g_dbus_method_invocation_get_sender (invocation)));
@@ -537,7 +545,7 @@ on_method_call (GDBusConnection *connection,
     refuse (invocation, GGTPM_ERROR_BUSY, "%d calls of yours are under way: wait for one to end",
             GATE_MAX_CALLS);
   else if (rule->action == NULL || (rule->owner && g_strcmp0 (ticket->owner, sender) == 0) ||
-           has_grant (ticket->gate, invocation, rule->action))
+           has_grant (ticket->gate, skeleton, invocation, rule->action))
     pass (skeleton, invocation);
   else
     begin_check (ticket->gate, skeleton, invocation, rule->action);

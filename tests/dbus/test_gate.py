@@ -236,6 +236,37 @@ class FakedPolkit(GateCase):
         self.assertIsNone(self.do(self.connect(), sign))
         self.assertEqual(len(self.polkit.asked), 3)
 
+    def create_key(self, label, key_id):
+        job = self.root.call(self.token, 'org.ggtpm1.Token', 'CreateKey', '(ssa{sv})', label, 'ecc-p256',
+                             {'id': bus.GLib.Variant('ay', key_id)})
+        properties = self.root.wait_job(job)
+        self.assertEqual(properties['State'], 'done', properties)
+        return properties['Result']['key']
+
+    def sign(self, caller, key):
+        try:
+            caller.call(key, 'org.ggtpm1.Key', 'Sign', '(aya{sv})', b'text', {})
+        except bus.Error as error:
+            return error.name
+        return None
+
+    def test_a_yes_is_for_one_key(self):
+        """A rule may look at the label: what it lets one key do is not another's right, not even in the same place."""
+        alice = self.connect()
+        self.polkit.answer = lambda sender, action, details, flags: (
+            NO if sender == alice.name and details.get('key') == 'secret' else YES)
+        secret = self.create_key('secret', b'\x01')
+        self.assertIsNone(self.sign(alice, self.key))
+        self.assertEqual(self.sign(alice, secret), NOT_AUTHORIZED)
+        harmless = self.create_key('harmless', b'\x02')
+        self.assertIsNone(self.sign(alice, harmless))
+        for key in (secret, harmless):
+            self.root.call(key, 'org.ggtpm1.Key', 'Delete', '(a{sv})', {})
+        secret = self.create_key('secret', b'\x02')
+        self.assertEqual(secret, harmless)
+        self.assertEqual(self.sign(alice, secret), NOT_AUTHORIZED)
+        self.root.call(secret, 'org.ggtpm1.Key', 'Delete', '(a{sv})', {})
+
     def test_forgotten_when_polkit_changes(self):
         alice = self.connect()
         self.assertIsNone(self.do(alice, ('org.ggtpm1.Key', 'Sign')))
