@@ -18,6 +18,8 @@
 
 /* Directories open at once while a tree is removed. */
 #define MAX_OPEN_DIRS 8
+/* Another process's last call may still put a file into a directory that was read already. */
+#define REMOVE_TRIES 3
 
 struct _StoreChange
 {
@@ -33,15 +35,18 @@ struct _StoreChange
 static int
 remove_entry (const char *path, const struct stat *status, int type, struct FTW *position)
 {
-  return remove (path);
+  return remove (path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 gboolean
 store_remove_tree (const char *path, GError **error)
 {
-  if (nftw (path, remove_entry, MAX_OPEN_DIRS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 ||
-      errno == ENOENT)
-    return TRUE;
+  for (int i = 0; i < REMOVE_TRIES; i++)
+    if (nftw (path, remove_entry, MAX_OPEN_DIRS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 ||
+        errno == ENOENT)
+      return TRUE;
+    else if (errno != ENOTEMPTY)
+      break;
   return store_set_errno ("cannot remove", path, error);
 }
 

@@ -88,6 +88,21 @@ make_directory (const char *path, mode_t mode, gid_t group, GError **error)
   return set_owner_and_mode (path, mode, group, error);
 }
 
+/* The helper of a killed daemon may still be writing there: under another name it does not find it. */
+static gboolean
+remove_staging (Store *self, GError **error)
+{
+  g_autofree char *old = g_strconcat (self->staging, ".old", NULL);
+
+  if (!store_remove_tree (old, error))
+    return FALSE;
+  if (!g_file_test (self->staging, G_FILE_TEST_EXISTS))
+    return TRUE;
+  if (rename (self->staging, old) < 0)
+    return store_set_errno ("cannot rename", self->staging, error);
+  return store_remove_tree (old, error);
+}
+
 Store *
 store_new (const Config *config, GError **error)
 {
@@ -103,7 +118,7 @@ store_new (const Config *config, GError **error)
       !make_directory (self->pins, PINS_MODE, self->group, error) ||
       (store_exists (self) &&
        !set_owner_and_mode (self->database, STORE_DATABASE_MODE, self->group, error)) ||
-      !store_remove_tree (self->staging, error))
+      !remove_staging (self, error))
     return NULL;
   if (!atomic_file_remove_leftovers (config->state_dir, error) ||
       !atomic_file_remove_leftovers (self->pins, error))

@@ -163,6 +163,60 @@ test_directories (Fixture *fixture, gconstpointer unused)
   assert_no_staging (fixture);
 }
 
+/* As the helper of a killed daemon: writes and removes files below the last staging directory, by path. */
+typedef struct
+{
+  const char *dir;
+  gint stop;
+  gint n_written;
+} LateWriter;
+
+static gpointer
+write_late (gpointer data)
+{
+  LateWriter *writer = data;
+
+  for (guint i = 0; !g_atomic_int_get (&writer->stop); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("%s/%u", writer->dir, i % 16);
+      int fd = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+      if (fd < 0)
+        continue;
+      close (fd);
+      g_atomic_int_inc (&writer->n_written);
+      if (i % 3 == 0)
+        g_unlink (path);
+    }
+  return NULL;
+}
+
+static void
+test_late_writer (Fixture *fixture, gconstpointer unused)
+{
+  g_autofree char *dir = g_build_filename (fixture->state, "pkcs11.staging", "abc", NULL);
+  g_autofree char *old = g_build_filename (fixture->state, "pkcs11.staging.old", NULL);
+  LateWriter writer = { dir, FALSE, 0 };
+  GThread *thread = g_thread_new ("late-writer", write_late, &writer);
+
+  for (int i = 0; i < 50; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      gint before = g_atomic_int_get (&writer.n_written);
+
+      g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
+      while (g_atomic_int_get (&writer.n_written) < before + 32)
+        g_thread_yield ();
+      store_free (fixture->store);
+      fixture->store = store_new (fixture->config, &error);
+      g_assert_no_error (error);
+      assert_no_staging (fixture);
+      g_assert_false (g_file_test (old, G_FILE_TEST_EXISTS));
+    }
+  g_atomic_int_set (&writer.stop, TRUE);
+  g_thread_join (thread);
+}
+
 static void
 test_pins (Fixture *fixture, gconstpointer unused)
 {
@@ -445,6 +499,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("directories", FALSE, test_directories);
+  ADD ("late-writer", FALSE, test_late_writer);
   ADD ("pins", FALSE, test_pins);
   ADD ("commit", TRUE, test_commit);
   ADD ("dropped", TRUE, test_dropped);
