@@ -75,9 +75,14 @@ describe_key (Client *client, GgtpmKey *key)
   output_add (&dict, "label", "s", TEXT (ggtpm_key_get_label (key)));
   output_add (&dict, "id", "s", id);
   output_add (&dict, "algorithm", "s", TEXT (ggtpm_key_get_algorithm (key)));
+  output_add (&dict, "curve", "s", TEXT (ggtpm_key_get_curve (key)));
   output_add (&dict, "uri", "s", TEXT (ggtpm_key_get_uri (key)));
+  output_add (&dict, "openssl_uri", "s", TEXT (ggtpm_key_get_openssl_uri (key)));
   output_add (&dict, "public_key", "s", pem);
   g_variant_builder_add (&dict, "{sv}", "name", get_name (key));
+  output_add (&dict, "handle", "u", ggtpm_key_get_handle (key));
+  output_add (&dict, "parent", "u", ggtpm_key_get_parent (key));
+  output_add (&dict, "created", "t", ggtpm_key_get_created (key));
   output_add (&dict, "attributes", "u", ggtpm_key_get_attributes (key));
   output_add (&dict, "no_da", "b", ggtpm_key_get_no_da (key));
   output_add (&dict, "roca", "b", ggtpm_key_get_roca (key));
@@ -142,6 +147,82 @@ cmd_key_list (Client *client, const Options *options, GError **error)
     print_json (client, keys);
   else
     print_text (client, keys);
+  return TRUE;
+}
+
+/* show */
+
+static void
+print_line (const char *name, const char *value)
+{
+  g_autofree char *clean = output_clean (value);
+
+  output_text ("%-13s%s\n", name, clean);
+}
+
+static char *
+make_day (guint64 seconds)
+{
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_utc ((gint64)seconds);
+
+  return seconds != 0 && time != NULL ? g_date_time_format (time, "%Y-%m-%d")
+                                      : g_strdup ("not known");
+}
+
+static char *
+make_handle (guint32 handle, const char *none)
+{
+  return handle != 0 ? g_strdup_printf ("0x%08x", handle) : g_strdup (none);
+}
+
+static void
+show_key (GgtpmKey *key, const char *token)
+{
+  g_autofree char *id = objects_get_key_id (key);
+  g_autoptr (GVariant) name = g_variant_ref_sink (get_name (key));
+  g_autofree char *attributes = g_strdup_printf ("0x%08x%s", ggtpm_key_get_attributes (key),
+                                                 ggtpm_key_get_no_da (key) ? " (noDA)" : "");
+  g_autofree char *parent = make_handle (ggtpm_key_get_parent (key), "not known");
+  g_autofree char *handle =
+      make_handle (ggtpm_key_get_handle (key), "none: it is loaded when used");
+  g_autofree char *created = make_day (ggtpm_key_get_created (key));
+  g_autofree char *end = output_time (ggtpm_key_get_certificate_not_after (key));
+  g_autofree char *certificate = g_strconcat ("until ", end, NULL);
+  g_autofree char *pem = make_pem (ggtpm_key_get_public_key (key));
+
+  print_line ("Token:", token);
+  print_line ("Key:", TEXT (ggtpm_key_get_label (key)));
+  print_line ("Id:", id);
+  print_line ("Algorithm:", TEXT (ggtpm_key_get_algorithm (key)));
+  if (*TEXT (ggtpm_key_get_curve (key)) != '\0')
+    print_line ("Curve:", ggtpm_key_get_curve (key));
+  print_line ("Created:", created);
+  print_line ("URI:", TEXT (ggtpm_key_get_uri (key)));
+  if (*TEXT (ggtpm_key_get_openssl_uri (key)) != '\0')
+    print_line ("OpenSSL:", ggtpm_key_get_openssl_uri (key));
+  print_line ("Name:", *g_variant_get_string (name, NULL) != '\0'
+                           ? g_variant_get_string (name, NULL)
+                           : "not known");
+  print_line ("Handle:", handle);
+  print_line ("Parent:", parent);
+  print_line ("Attributes:", attributes);
+  print_line ("ROCA:", ggtpm_key_get_roca (key) ? "weak (CVE-2017-15361): replace it" : "no");
+  print_line ("Certificate:", ggtpm_key_get_has_certificate (key) ? certificate : "none");
+  output_text ("%s", pem);
+}
+
+gboolean
+cmd_key_show (Client *client, const Options *options, GError **error)
+{
+  g_auto (KeyCall) call = { NULL };
+  g_autofree char *token = NULL;
+
+  if (!key_call_find (client, options, &call, &token, error))
+    return FALSE;
+  if (client->json)
+    output_json (describe_key (client, call.key));
+  else
+    show_key (call.key, token);
   return TRUE;
 }
 

@@ -38,6 +38,7 @@ gboolean cmd_token_backup (Client *client, const Options *options, GError **erro
 gboolean cmd_token_restore (Client *client, const Options *options, GError **error);
 gboolean cmd_token_remove (Client *client, const Options *options, GError **error);
 gboolean cmd_key_list (Client *client, const Options *options, GError **error);
+gboolean cmd_key_show (Client *client, const Options *options, GError **error);
 gboolean cmd_key_create (Client *client, const Options *options, GError **error);
 gboolean cmd_key_csr (Client *client, const Options *options, GError **error);
 gboolean cmd_key_uri (Client *client, const Options *options, GError **error);

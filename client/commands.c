@@ -91,6 +91,7 @@ static const Command commands[] = {
     "Shows what is lost and asks; needs no PIN. The storage root key goes with the last token that needs it, if "
     "ggtpmd has made it. A removal that was cut off is completed by the same command." },
   { "key", "list", "", 0, 0, "token", cmd_key_list, "List the key pairs", NULL },
+  { "key", "show", "KEY", 1, 1, "token", cmd_key_show, "Print all that is known of a key", NULL },
   { "key", "create", "LABEL", 1, 1, "token algorithm id pin-file", cmd_key_create,
     "Make a key pair in the chip", NULL },
   { "key", "csr", "KEY", 1, 1, "token subject alt-names key-usage ext-key-usage out pin-file",

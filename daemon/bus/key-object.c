@@ -146,6 +146,11 @@ key_object_update (KeyObject *object, const TokenKey *key)
   ggtpm_key_set_name (skeleton, new_bytes (key->name != NULL ? key->name : none));
   ggtpm_key_set_attributes (skeleton, key->attributes);
   ggtpm_key_set_no_da (skeleton, (key->attributes & ATTRIBUTE_NO_DA) != 0);
+  ggtpm_key_set_curve (skeleton, key->curve);
+  ggtpm_key_set_handle (skeleton, 0);
+  ggtpm_key_set_openssl_uri (skeleton, "");
+  ggtpm_key_set_parent (skeleton, key->parent);
+  ggtpm_key_set_created (skeleton, (guint64)key->created);
   ggtpm_key_set_roca (skeleton, key->is_roca);
   ggtpm_key_set_has_certificate (skeleton, key->certificate != NULL);
   ggtpm_key_set_certificate_not_after (skeleton, get_not_after (object));

@@ -172,6 +172,7 @@ add_key (Pkcs11 *pkcs11,
   g_autoptr (GBytes) id = pkcs11_get_attribute (pkcs11, session, object, CKA_ID);
   g_autoptr (GError) unusable = NULL;
   g_autoptr (GBytes) public_area = NULL;
+  g_autoptr (GBytes) start_date = NULL;
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *algorithm = NULL;
   g_autofree char *label = get_label (pkcs11, session, object);
@@ -190,6 +191,9 @@ add_key (Pkcs11 *pkcs11,
   public_area = objects_get_public_area (pkcs11, session, object);
   if (public_area != NULL)
     request_add_bytes (key, "public-area", public_area);
+  start_date = objects_get_start_date (pkcs11, session, object);
+  if (start_date != NULL)
+    request_add_bytes (key, "start-date", start_date);
   return add_certificate (pkcs11, session, id, key, error);
 }
 

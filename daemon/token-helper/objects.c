@@ -185,7 +185,25 @@ objects_get_public_area (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HA
   return g_bytes_new (data + 2, len - 2);
 }
 
+GBytes *
+objects_get_start_date (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+{
+  g_autoptr (GBytes) value = pkcs11_get_attribute (pkcs11, session, object, CKA_START_DATE);
+
+  return value != NULL && g_bytes_get_size (value) == sizeof (CK_DATE) ? g_steal_pointer (&value)
+                                                                       : NULL;
+}
+
 /* ---- making objects ---- */
+
+/* CK_DATE of today in UTC: eight digits. */
+static char *
+make_date (void)
+{
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+
+  return g_date_time_format (now, "%Y%m%d");
+}
 
 gboolean
 objects_generate_key (Pkcs11 *pkcs11,
@@ -203,6 +221,8 @@ objects_generate_key (Pkcs11 *pkcs11,
   guint8 exponent[] = { 1, 0, 1 };
   CK_MECHANISM mechanism = { is_ecc ? CKM_EC_KEY_PAIR_GEN : CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
   CK_ATTRIBUTE attribute_label = { CKA_LABEL, (void *)label, strlen (label) };
+  g_autofree char *date = make_date ();
+  CK_ATTRIBUTE attribute_date = { CKA_START_DATE, date, sizeof (CK_DATE) };
   CK_ATTRIBUTE attribute_id = { CKA_ID, (void *)g_bytes_get_data (id, NULL),
                                 g_bytes_get_size (id) };
   CK_ATTRIBUTE public[] = {
@@ -211,6 +231,7 @@ objects_generate_key (Pkcs11 *pkcs11,
     { CKA_VERIFY, &yes, sizeof yes },
     attribute_label,
     attribute_id,
+    attribute_date,
     is_ecc ? (CK_ATTRIBUTE){ CKA_EC_PARAMS, (void *)p256_oid, sizeof p256_oid }
            : (CK_ATTRIBUTE){ CKA_MODULUS_BITS, &bits, sizeof bits },
     { CKA_PUBLIC_EXPONENT, exponent, sizeof exponent }, /* RSA only */
@@ -223,6 +244,7 @@ objects_generate_key (Pkcs11 *pkcs11,
     { CKA_SIGN, &yes, sizeof yes },
     attribute_label,
     attribute_id,
+    attribute_date,
     { CKA_DECRYPT, &yes, sizeof yes }, /* RSA only */
   };
   CK_OBJECT_HANDLE private_key;

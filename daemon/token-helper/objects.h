@@ -22,7 +22,7 @@ GBytes *objects_get_spki (Pkcs11 *pkcs11,
                           char **out_algorithm,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* C_GenerateKeyPair; @algorithm: PROTOCOL_ALGORITHM_*. */
+/* C_GenerateKeyPair, with the day (UTC) as CKA_START_DATE; @algorithm: PROTOCOL_ALGORITHM_*. */
 gboolean objects_generate_key (Pkcs11 *pkcs11,
                                CK_SESSION_HANDLE session,
                                const char *algorithm,
@@ -38,6 +38,9 @@ gboolean objects_create_certificate (Pkcs11 *pkcs11,
                                      const char *label,
                                      GBytes *id,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* CKA_START_DATE of the key @object, `YYYYMMDD`; NULL where it has none. */
+GBytes *objects_get_start_date (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
 
 /* TPMT_PUBLIC of the key @object, as tpm2-pkcs11 keeps it; NULL where it does not. */
 GBytes *

@@ -95,6 +95,21 @@ get_jwk_curve (EVP_PKEY *key)
   return NULL;
 }
 
+char *
+public_key_get_curve (GBytes *spki)
+{
+  g_autoptr (EVP_PKEY) key = load (spki, NULL);
+  const char *nist = key != NULL ? get_jwk_curve (key) : NULL;
+  char group[64] = "";
+
+  if (nist != NULL)
+    return g_strdup (nist);
+  if (key != NULL && EVP_PKEY_is_a (key, "EC") == 1 &&
+      EVP_PKEY_get_group_name (key, group, sizeof group, NULL) != 1)
+    group[0] = '\0';
+  return g_strdup (group);
+}
+
 /* The members that RFC 7638 hashes, in its order and without blanks. */
 static char *
 make_required_members (EVP_PKEY *key)

@@ -14,6 +14,9 @@ char *public_key_to_pem (GBytes *spki, GError **error) G_GNUC_WARN_UNUSED_RESULT
 /* JSON Web Key (RFC 7517, RFC 7518), its `kid` being the thumbprint of RFC 7638. */
 char *public_key_to_jwk (GBytes *spki, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* `P-256`, `P-384`, `P-521`, for other curves OpenSSL's name; empty for RSA. Free with g_free(). */
+char *public_key_get_curve (GBytes *spki);
+
 /*
  * @mechanism: PROTOCOL_MECHANISM_*; NULL: as in tokens_sign()
  * @hash: `sha256`, `sha384`, `sha512`; NULL: `sha256`

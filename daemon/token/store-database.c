@@ -185,6 +185,21 @@ store_database_list_primaries (sqlite3 *database, gboolean used, GError **error)
   return NULL;
 }
 
+GBytes *
+store_database_find_primary (sqlite3 *database, const char *token)
+{
+  g_autoptr (sqlite3_stmt) statement = prepare (
+      database, "SELECT config FROM pobjects WHERE id = (SELECT pid FROM tokens WHERE label = ?)",
+      "cannot read", NULL);
+
+  if (statement == NULL)
+    return NULL;
+  sqlite3_bind_text (statement, 1, token, -1, SQLITE_STATIC);
+  if (sqlite3_step (statement) != SQLITE_ROW)
+    return NULL;
+  return parse_esys_tr ((const char *)sqlite3_column_text (statement, 0));
+}
+
 /* @sql: with one text to bind */
 static gboolean
 change (sqlite3 *database, const char *sql, const char *text, GError **error)

@@ -40,6 +40,9 @@ GPtrArray *store_database_list_primaries (sqlite3 *database,
                                           gboolean used,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same form of the token's primary; NULL where it is not persistent, or cannot be read. */
+GBytes *store_database_find_primary (sqlite3 *database, const char *token);
+
 /* Labels, NULL-terminated; free with g_strfreev(). */
 char **store_database_list_tokens (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

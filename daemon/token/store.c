@@ -6,6 +6,7 @@
 #include "build-config.h"
 #include "common/atomic-file.h"
 #include "dbus/error.h"
+#include "token/primary.h"
 #include "token/store-database.h"
 #include "token/store-private.h"
 
@@ -182,6 +183,17 @@ store_has_token (Store *self, const char *token, gboolean *out_found, GError **e
     }
   database = store_database_open (self->database, error);
   return database != NULL && store_database_has_token (database, token, out_found, error);
+}
+
+guint32
+store_find_parent (Store *self, const char *token)
+{
+  g_autoptr (sqlite3) database = store_database_open (self->database, NULL);
+  g_autoptr (GBytes) blob = database != NULL ? store_database_find_primary (database, token) : NULL;
+  TPM2_HANDLE handle;
+  TPM2B_NAME name;
+
+  return blob != NULL && primary_parse_blob (blob, &handle, &name) ? handle : 0;
 }
 
 gboolean

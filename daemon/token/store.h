@@ -38,6 +38,9 @@ gid_t store_get_group (Store *store);
 gboolean store_has_token (Store *store, const char *token, gboolean *out_found, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
+/* Handle of the primary that the token's keys are below, by the database; 0: not persistent, or not known. */
+guint32 store_find_parent (Store *store, const char *token);
+
 /* Before the library opens it, which neither waits for a writer nor says what is wrong: waits a few seconds for a lock,
  * and checks the structure. Errors: GGTPM_ERROR_STORE. */
 gboolean store_check_database (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -18,6 +18,7 @@ token_key_free (TokenKey *key)
   g_free (key->label);
   g_clear_pointer (&key->id, g_bytes_unref);
   g_free (key->algorithm);
+  g_free (key->curve);
   g_clear_pointer (&key->spki, g_bytes_unref);
   g_free (key->uri);
   g_clear_pointer (&key->certificate, g_bytes_unref);
@@ -57,11 +58,29 @@ take_bytes (json_object *object, const char *name)
   return text != NULL ? protocol_decode_bytes (text) : NULL;
 }
 
+/* CK_DATE: `YYYYMMDD`; in seconds since the epoch, 0 where it is no date. */
+static gint64
+parse_date (GBytes *date)
+{
+  gsize len;
+  const char *data = g_bytes_get_data (date, &len);
+  g_autofree char *text = g_strndup (data, len);
+  guint64 number = 0;
+  g_autoptr (GDateTime) time = NULL;
+
+  if (!g_ascii_string_to_unsigned (text, 10, 0, 99999999, &number, NULL))
+    return 0;
+  time = g_date_time_new_utc ((gint)(number / 10000), (gint)(number / 100 % 100),
+                              (gint)(number % 100), 0, 0, 0);
+  return time != NULL ? MAX (g_date_time_to_unix (time), 0) : 0;
+}
+
 static TokenKey *
-parse_key (json_object *object, GError **error)
+parse_key (json_object *object, guint32 parent, GError **error)
 {
   g_autoptr (TokenKey) key = g_new0 (TokenKey, 1);
   g_autoptr (GBytes) area = take_bytes (object, "public-area");
+  g_autoptr (GBytes) date = take_bytes (object, "start-date");
 
   key->label = take_text (object, "label");
   key->id = take_bytes (object, "id");
@@ -70,7 +89,10 @@ parse_key (json_object *object, GError **error)
   key->certificate = take_bytes (object, "certificate");
   if (area != NULL && !public_key_parse_area (area, &key->attributes, &key->name))
     key->attributes = 0;
+  key->parent = parent;
+  key->created = date != NULL ? parse_date (date) : 0;
   key->is_roca = key->spki != NULL && public_key_is_roca (key->spki);
+  key->curve = key->spki != NULL ? public_key_get_curve (key->spki) : NULL;
   if (key->id != NULL && key->spki != NULL)
     return g_steal_pointer (&key);
   g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED,
@@ -100,6 +122,7 @@ parse_token (json_object *object, Store *store, GError **error)
   g_autoptr (TokenInfo) info = g_new0 (TokenInfo, 1);
   json_object *keys = json_object_object_get (object, "keys");
   g_autofree char *pin_path = NULL;
+  guint32 parent;
 
   info->label = take_text (object, "label");
   info->slot = json_object_get_uint64 (json_object_object_get (object, "slot"));
@@ -109,10 +132,11 @@ parse_token (json_object *object, Store *store, GError **error)
   info->uri = uri_for_token (info->label);
   pin_path = store_get_pin_path (store, info->label, STORE_PIN_USER);
   info->pin_stored = g_file_test (pin_path, G_FILE_TEST_IS_REGULAR);
+  parent = store_find_parent (store, info->label);
   info->keys = g_ptr_array_new_with_free_func ((GDestroyNotify)token_key_free);
   for (gsize i = 0; keys != NULL && i < json_object_array_length (keys); i++)
     {
-      TokenKey *key = parse_key (json_object_array_get_idx (keys, i), error);
+      TokenKey *key = parse_key (json_object_array_get_idx (keys, i), parent, error);
 
       if (key == NULL)
         return NULL;

@@ -16,12 +16,16 @@ typedef struct
   char *label;
   GBytes *id;
   char *algorithm;
+  char *curve;         /* public_key_get_curve()'s */
   GBytes *spki;        /* SubjectPublicKeyInfo, DER */
   char *uri;           /* of the private key */
   GBytes *certificate; /* DER; NULL: none */
   GBytes *name;        /* TPM2B_NAME without its size; NULL: not known */
   guint32 attributes;  /* TPMA_OBJECT; 0 where @name is NULL */
   gboolean is_roca;    /* CVE-2017-15361 */
+  guint32 parent;      /* handle of its primary; 0: not known */
+  gint64
+      created; /* beginning of the day in seconds since the epoch, by CKA_START_DATE; 0: not known */
 } TokenKey;
 
 typedef struct

@@ -16,6 +16,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -26,7 +27,8 @@ URI = 'pkcs11:token=greengrass;object=greenkey;type=private'
 
 TOKEN_MEMBERS = {'label', 'slot_id', 'manufacturer', 'model', 'serial', 'uri', 'pin_stored', 'keys', 'path'}
 KEY_MEMBERS = {'token', 'label', 'id', 'algorithm', 'uri', 'public_key', 'name', 'attributes', 'no_da', 'roca',
-               'has_certificate', 'certificate_not_after', 'path'}
+               'has_certificate', 'certificate_not_after', 'path', 'curve', 'openssl_uri', 'handle', 'parent',
+               'created'}
 DEVICE_MEMBERS = {'node', 'tcti', 'family', 'level', 'revision', 'spec_date', 'manufacturer', 'manufacturer_id',
                   'vendor_string', 'model', 'tpm_type', 'firmware_version', 'firmware_raw', 'memory',
                   'algorithms', 'curves', 'pcr_banks', 'max_command', 'max_response', 'update_mode',
@@ -325,6 +327,7 @@ class Provisioning(cli.Case):
         self.fails(3, 'NotFound', 'token', 'backup', out)
         self.ok('provision')
         self.ok('key', 'create', 'second')
+        second = self.json('key', 'show', 'second')
         self.assertIn('root', self.fails(4, 'NotAuthorized', 'token', 'backup', '/tmp/none', uid=bus.GUEST))
         pins = {kind: self.read('pins', 'greengrass.' + kind).strip() for kind in ('user', 'so')}
         contents = []
@@ -369,6 +372,7 @@ class Provisioning(cli.Case):
         self.ok('token', 'remove', 'greengrass', '--yes')
         self.ok('token', 'restore', out)
         self.assertEqual(self.run_ctl('key', 'sign', 'second', stdin=b'x').returncode, 0)
+        self.assertEqual(self.json('key', 'show', 'second'), second)
 
         # another chip, nothing provisioned
         tpm = self.use(cli.swtpm.Swtpm())
@@ -571,6 +575,24 @@ class Provisioned(cli.Case):
         for key in keys.values():
             self.assertEqual(openssl('pkey', '-pubin', '-noout', stdin=key['public_key'].encode()).returncode, 0)
         self.fails(3, 'NotFound', 'key', 'list', '--token', 'other')
+
+    def test_key_show(self):
+        listed = {key['label']: key for key in self.json('key', 'list')['keys']}
+        for label, curve in (('greenkey', 'P-256'), ('rsakey', '')):
+            key = self.json('key', 'show', label)
+            self.assertEqual(key, listed[label])
+            self.assertEqual((key['curve'], key['handle'], key['parent'], key['openssl_uri']),
+                             (curve, 0, 0x81000001, ''))
+            self.assertEqual(key['created'] % 86400, 0)
+            self.assertTrue(time.time() - 2 * 86400 < key['created'] <= time.time(), key['created'])
+            text = self.ok('key', 'show', label)
+            day = time.strftime('%Y-%m-%d', time.gmtime(key['created']))
+            for line in (f'Key: +{label}', f'Id: +{key["id"]}', f'Created: +{day}', f'Name: +{key["name"]}',
+                         'Parent: +0x81000001', f'Algorithm: +{key["algorithm"]}', 'ROCA: +no'):
+                self.assertRegex(text, f'(?m)^{line}$')
+            self.assertEqual(re.findall('(?m)^Curve: +(.*)$', text), [curve] if curve else [])
+            self.assertTrue(text.endswith(key['public_key']))
+        self.fails(3, 'NotFound', 'key', 'show', 'nokey')
 
     def test_key_uri(self):
         self.assertEqual(self.ok('key', 'uri', 'greenkey'), URI + '\n')
@@ -829,6 +851,7 @@ class Provisioned(cli.Case):
         self.assertEqual((after['id'], after['public_key'], after['has_certificate']),
                          (before['id'], successor['public_key'], True))
         self.assertEqual((after['uri'], after['path']), (before['uri'], before['path']))
+        self.assertEqual((after['name'], after['created']), (successor['name'], successor['created']))
         self.assertIsNone(self.key_of('turning.next'))
         signature = self.run_ctl('key', 'sign', 'turning', stdin=b'x').stdout
         self.verify('turning', signature, b'x', '-sha256')

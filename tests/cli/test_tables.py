@@ -91,7 +91,7 @@ class Tables(unittest.TestCase):
                           'tpm take-ownership', 'tpm release-ownership', 'tpm export-auths', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token verify', 'token change-pin', 'token unblock',
                           'token reset-so-pin', 'token backup', 'token restore', 'token remove', 'key list',
-                          'key create', 'key csr', 'key self-sign',
+                          'key show', 'key create', 'key csr', 'key self-sign',
                           'key rotate', 'key public-key', 'key uri', 'key install-cert', 'key sign', 'key verify',
                           'key decrypt', 'key delete', 'handle list', 'handle create', 'handle remove',
                           'config write', 'config check', 'config remove'])
@@ -210,7 +210,7 @@ class Usage(unittest.TestCase):
     def test_usage(self):
         self.assert_usage(['frobnicate'], "'frobnicate'")
         self.assert_usage(['provison'], "'provison'", "'provision'")
-        self.assert_usage(['key'], 'list, create, csr, self-sign, rotate, public-key, uri, install-cert, sign, '
+        self.assert_usage(['key'], 'list, show, create, csr, self-sign, rotate, public-key, uri, install-cert, sign, '
                           'verify, decrypt, delete')
         self.assert_usage(['key', 'lits'], "'lits'", "'list'")
         self.assert_usage(['provision', '--tokn', 'a'], "'--tokn'", "'--token'")

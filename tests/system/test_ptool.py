@@ -69,7 +69,8 @@ class Theirs(Case):
                   if 'org.ggtpm1.Token' in values}
         self.assertEqual(tokens, {'byhand'})
         path, values = next((path, values[KEY]) for path, values in self.caller.objects().items() if KEY in values)
-        self.assertEqual((values['Label'], values['Algorithm']), ('bykey', 'ecc-p256'))
+        self.assertEqual((values['Label'], values['Algorithm'], values['Created']), ('bykey', 'ecc-p256', 0))
+        self.assertEqual(values['Parent'] >> 24, 0x81)
         fd = bus.memfd(PIN.encode())
         self.addCleanup(os.close, fd)
         signature = self.caller.call(path, KEY, 'Sign', '(aya{sv})', b'text', {'pin': bus.GLib.Variant.new_handle(0)},
