@@ -21,7 +21,9 @@ enum
 {
   FRAME_CONTROL_GET_ID = 1,       /* answer: this connection's 128-bit id */
   FRAME_CONTROL_SET_LOCALITY = 2, /* request: u8; between commands only */
-  FRAME_CONTROL_CANCEL = 3, /* request: the 128-bit id of another connection of the same uid */
+  /* Request: the 128-bit id of another connection of the same uid. Success: its command, if there is one, is cancelled,
+   * or the chip is asked to; that command's answer says which. */
+  FRAME_CONTROL_CANCEL = 3,
 };
 
 G_END_DECLS

@@ -27,6 +27,7 @@ typedef struct
   TSS2_RC (*transmit) (ChipLink *link, const guint8 *command, gsize size, guint8 locality);
   /* TRY_AGAIN: not all of it has come. @response: COMMAND_MAX_SIZE bytes, written on success. */
   TSS2_RC (*receive) (ChipLink *link, guint8 *response, gsize *out_size);
+  /* A command is under way. Success: the chip is or will be asked to; the command's answer says what came of it. */
   TSS2_RC (*cancel) (ChipLink *link);
   /* Lets others have the chip until the next command; where can_rest. */
   void (*rest) (ChipLink *link);

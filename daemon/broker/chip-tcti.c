@@ -17,10 +17,17 @@
 
 static gint n_threads;
 
-/* What the thread has, also after the link was dropped. */
+typedef enum
+{
+  PHASE_DONE,
+  PHASE_QUEUED, /* the thread has not sent it yet */
+  PHASE_SENT,
+} Phase;
+
+/* What the threads have, also after the link was dropped. */
 typedef struct
 {
-  gatomicrefcount refs; /* the link's, and the thread's */
+  gatomicrefcount refs; /* the link's, the thread's, and that of cancel_thread() */
   char *conf;
   int event_fd; /* written at every end of something */
 
@@ -43,6 +50,16 @@ typedef struct
   GCond wake;
   gboolean quit;
   gboolean job;
+
+  /* Held while the TCTI cancels, so that what is cancelled is the command that was meant and no later one. The broker's
+   * thread takes it only while none is under way. */
+  GMutex phase_lock;
+  GCond phase_changed;
+  Phase phase;
+  guint serial; /* of the command */
+
+  gint n_cancels;     /* atomic; asked for, and not carried out yet */
+  gint cancel_serial; /* atomic; the command that they are about */
 } Worker;
 
 typedef struct
@@ -65,6 +82,8 @@ worker_unref (Worker *worker)
   close (worker->event_fd);
   g_mutex_clear (&worker->lock);
   g_cond_clear (&worker->wake);
+  g_mutex_clear (&worker->phase_lock);
+  g_cond_clear (&worker->phase_changed);
   g_free (worker->conf);
   explicit_bzero (worker->command, sizeof worker->command);
   explicit_bzero (worker->response, sizeof worker->response);
@@ -112,10 +131,11 @@ probe (Worker *worker)
   gsize n = G_N_ELEMENTS (handles);
 
   worker->can_set_locality = Tss2_Tcti_SetLocality (worker->tcti, 0) == TSS2_RC_SUCCESS;
-  /* Nothing is under way: a TCTI that can cancel says so by refusing the sequence. */
-  worker->can_cancel = Tss2_Tcti_Cancel (worker->tcti) == TSS2_TCTI_RC_BAD_SEQUENCE;
   if (returns && Tss2_Tcti_GetPollHandles (worker->tcti, handles, &n) == TSS2_RC_SUCCESS && n == 1)
     worker->poll_fd = handles[0].fd;
+  /* Nothing is under way: a TCTI that can cancel says so by refusing the sequence. So do those two, but they cannot. */
+  worker->can_cancel =
+      worker->poll_fd < 0 && Tss2_Tcti_Cancel (worker->tcti) == TSS2_TCTI_RC_BAD_SEQUENCE;
 }
 
 static TSS2_RC
@@ -134,15 +154,27 @@ set_locality (Worker *worker, guint8 locality)
 }
 
 static void
+set_phase (Worker *worker, Phase phase)
+{
+  g_mutex_lock (&worker->phase_lock);
+  worker->phase = phase;
+  g_cond_signal (&worker->phase_changed);
+  g_mutex_unlock (&worker->phase_lock);
+}
+
+static void
 run_job (Worker *worker)
 {
   worker->rc = set_locality (worker, worker->wanted_locality);
   if (worker->rc == TSS2_RC_SUCCESS)
     worker->rc = Tss2_Tcti_Transmit (worker->tcti, worker->size, worker->command);
+  if (worker->rc == TSS2_RC_SUCCESS)
+    set_phase (worker, PHASE_SENT);
   worker->response_size = sizeof worker->response;
   if (worker->rc == TSS2_RC_SUCCESS)
     worker->rc = Tss2_Tcti_Receive (worker->tcti, &worker->response_size, worker->response,
                                     TSS2_TCTI_TIMEOUT_BLOCK);
+  set_phase (worker, PHASE_DONE);
   /* Of a call that may take for ever, it is no answer. */
   if (worker->rc == TSS2_TCTI_RC_TRY_AGAIN)
     worker->rc = TSS2_TCTI_RC_IO_ERROR;
@@ -181,8 +213,34 @@ worker_thread (gpointer data)
       run_job (worker);
       post_event (worker);
     }
+  set_phase (worker, PHASE_DONE);
   worker_unref (worker);
   g_atomic_int_add (&n_threads, -1);
+  return NULL;
+}
+
+/* In a thread of its own, since a TCTI may block there, too. */
+static gpointer
+cancel_thread (gpointer data)
+{
+  Worker *worker = data;
+
+  do
+    {
+      guint serial = (guint)g_atomic_int_get (&worker->cancel_serial);
+      TSS2_RC rc = TSS2_RC_SUCCESS;
+
+      g_mutex_lock (&worker->phase_lock);
+      while (worker->phase == PHASE_QUEUED && worker->serial == serial)
+        g_cond_wait (&worker->phase_changed, &worker->phase_lock);
+      if (worker->phase == PHASE_SENT && worker->serial == serial)
+        rc = Tss2_Tcti_Cancel (worker->tcti);
+      g_mutex_unlock (&worker->phase_lock);
+      if (rc != TSS2_RC_SUCCESS)
+        g_info ("the TCTI does not cancel the command (0x%08x)", rc);
+    }
+  while (!g_atomic_int_dec_and_test (&worker->n_cancels));
+  worker_unref (worker);
   return NULL;
 }
 
@@ -198,6 +256,8 @@ worker_new (const char *conf)
   worker->poll_fd = -1;
   g_mutex_init (&worker->lock);
   g_cond_init (&worker->wake);
+  g_mutex_init (&worker->phase_lock);
+  g_cond_init (&worker->phase_changed);
   g_atomic_int_inc (&n_threads);
   g_thread_unref (g_thread_new ("chip", worker_thread, worker));
   return worker;
@@ -231,6 +291,10 @@ transmit_threaded (ChipLink *link, const guint8 *command, gsize size, guint8 loc
 
   link->refused_locality = FALSE;
   chip->done = FALSE;
+  g_mutex_lock (&worker->phase_lock);
+  worker->phase = PHASE_QUEUED;
+  worker->serial++;
+  g_mutex_unlock (&worker->phase_lock);
   g_mutex_lock (&worker->lock);
   memcpy (worker->command, command, size);
   worker->size = size;
@@ -257,10 +321,29 @@ receive_threaded (ChipLink *link, guint8 *response, gsize *out_size)
   return TSS2_RC_SUCCESS;
 }
 
+/* libtss2-tcti-device cannot, and no tpm2-abrmd below libtss2-tcti-tabrmd can. */
 static TSS2_RC
-cancel_command (ChipLink *link)
+cancel_polled (ChipLink *link)
 {
-  return Tss2_Tcti_Cancel (((ChipTcti *)link)->worker->tcti);
+  return TSS2_TCTI_RC_NOT_IMPLEMENTED;
+}
+
+static TSS2_RC
+cancel_threaded (ChipLink *link)
+{
+  Worker *worker = ((ChipTcti *)link)->worker;
+
+  if (!link->can_cancel)
+    return TSS2_TCTI_RC_NOT_IMPLEMENTED;
+  g_atomic_int_set (&worker->cancel_serial, worker->serial);
+  /* Of two, the second has not looked at the serial yet. */
+  if (g_atomic_int_get (&worker->n_cancels) > 1)
+    return TSS2_RC_SUCCESS;
+  if (g_atomic_int_add (&worker->n_cancels, 1) > 0)
+    return TSS2_RC_SUCCESS;
+  g_atomic_ref_count_inc (&worker->refs);
+  g_thread_unref (g_thread_new ("cancel", cancel_thread, worker));
+  return TSS2_RC_SUCCESS;
 }
 
 static void
@@ -287,14 +370,14 @@ static const ChipLinkFuncs polled_funcs = {
   .drop = drop_tcti,
   .transmit = transmit_polled,
   .receive = receive_polled,
-  .cancel = cancel_command,
+  .cancel = cancel_polled,
 };
 
 static const ChipLinkFuncs threaded_funcs = {
   .drop = drop_tcti,
   .transmit = transmit_threaded,
   .receive = receive_threaded,
-  .cancel = cancel_command,
+  .cancel = cancel_threaded,
 };
 
 static void

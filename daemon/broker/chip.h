@@ -59,7 +59,7 @@ TSS2_RC chip_transact (Chip *chip,
 gboolean chip_can_rest (const Chip *chip);
 void chip_rest (Chip *chip);
 
-/* The TCTI's answer to cancelling the command under way. */
+/* Has the command under way cancelled. Success: the TCTI can; whether the chip did, the command's answer says. */
 TSS2_RC chip_cancel (Chip *chip);
 gboolean chip_can_cancel (const Chip *chip);
 gboolean chip_can_set_locality (const Chip *chip);

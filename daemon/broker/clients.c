@@ -32,7 +32,8 @@ struct _Clients
   Scheduler *scheduler;
   GPtrArray *listeners;
   GPtrArray *connections;
-  GPtrArray *closed;   /* Connection, to be freed when no command is under way */
+  /* Connection, to be freed when no command is under way. Until then they count as connected, which bounds them. */
+  GPtrArray *closed;
   Connection *current; /* whose command is in the chip */
   gint64 accept_at;    /* -1: accepting */
 };
@@ -46,6 +47,9 @@ on_closed (Connection *connection, gpointer data)
 {
   Clients *clients = data;
 
+  /* Nobody waits for its answer, and the others wait for the chip. */
+  if (connection == clients->current && chip_can_cancel (clients->chip))
+    (void)!chip_cancel (clients->chip);
   scheduler_remove (clients->scheduler, connection);
   g_ptr_array_remove_fast (clients->connections, connection);
   g_ptr_array_add (clients->closed, connection);

@@ -16,8 +16,9 @@
  *   receive RC    the chip does the command, receiving fails
  *   hold -        no answer until the command is cancelled, and then TPM_RC_CANCELED; the chip does not see it
  *   init RC, locality RC, cancel RC   the call of that name fails; WHAT is `any`
+ *   stall -       cancelling does not return while the rule stands; WHAT is `any`
  *
- * What happened is appended to FILE.log: `hold 17b`, `cancel`, `locality 2`, `init MILLISECONDS`.
+ * What happened is appended to FILE.log: `hold 17b`, `stall`, `cancel`, `locality 2`, `init MILLISECONDS`.
  */
 
 #include <gio/gio.h>
@@ -275,12 +276,27 @@ cancel_locked (TctiTest *tcti)
   return TSS2_RC_SUCCESS;
 }
 
+static gboolean
+stalls (TctiTest *tcti)
+{
+  gboolean found;
+
+  g_mutex_lock (&tcti->mutex);
+  found = find_rule (tcti, CC_ANY, "stall") != NULL;
+  g_mutex_unlock (&tcti->mutex);
+  return found;
+}
+
 static TSS2_RC
 on_cancel (TSS2_TCTI_CONTEXT *context)
 {
   TctiTest *tcti = (TctiTest *)context;
   TSS2_RC rc;
 
+  if (stalls (tcti))
+    say (tcti, "stall");
+  while (stalls (tcti))
+    g_usleep (1000);
   g_mutex_lock (&tcti->mutex);
   rc = cancel_locked (tcti);
   g_mutex_unlock (&tcti->mutex);

@@ -77,16 +77,46 @@ class Cancel(TctiCase):
         self.assertEqual(busy.receive()[0], CANCELED)
 
     def test_refused(self):
-        """What the TCTI says to it is told in the resource manager's layer, and the command goes on."""
+        """By the TCTI: the command goes on, and may be cancelled again."""
         self.start()
         busy, third = self.connect(), self.connect()
         identity = self.identify(busy)
         self.tcti.rules("17b hold - 1", "any cancel a000a 1")
         busy.send(tpm_client.get_random())
         self.tcti.wait_log("hold 17b")
-        self.assertEqual(third.control(CANCEL, identity)[0], 0xb000a)
+        self.assertEqual(third.control(CANCEL, identity)[0], 0)
         self.assertEqual(third.control(CANCEL, identity)[0], 0)
         self.assertEqual(busy.receive()[0], CANCELED)
+        self.assertEqual(self.tcti.log("cancel"), ["cancel"])
+
+    def test_blocks(self):
+        """A TCTI that does not return from cancelling keeps nobody else waiting."""
+        self.start()
+        busy, waiting, third = self.connect(), self.connect(), self.connect()
+        identity, other = self.identify(busy), self.identify(waiting)
+        self.tcti.rules("17b hold - 1", "any stall -")
+        busy.send(tpm_client.get_random())
+        self.tcti.wait_log("hold 17b")
+        self.assertEqual(third.control(CANCEL, identity)[0], 0)
+        self.tcti.wait_log("stall")
+        waiting.send(tpm_client.get_random())
+        self.assertEqual(third.control(CANCEL, other)[0], 0)
+        self.assertEqual(waiting.receive()[0], CANCELED)
+        self.assertEqual(self.tcti.log("cancel"), [])
+        self.tcti.rules()
+        self.assertEqual(busy.receive()[0], CANCELED)
+        self.assertEqual(waiting.ask(tpm_client.get_random())[0], 0)
+
+    def test_hung_up(self):
+        """Nobody waits for the command: the chip is free for others."""
+        self.start()
+        busy, other = self.connect(), self.connect()
+        self.tcti.rules("17b hold - 1")
+        busy.send(tpm_client.get_random())
+        self.tcti.wait_log("hold 17b")
+        busy.close()
+        self.assertEqual(other.ask(tpm_client.get_random())[0], 0)
+        self.assertEqual(self.tcti.log("cancel"), ["cancel"])
 
     def test_loading(self):
         """The command itself is not in the chip yet, but what it needs is on the way there; nothing is lost by it."""
@@ -114,7 +144,7 @@ class Cancel(TctiCase):
         seen = set()
         for _ in range(300):
             client.send(tpm_client.get_random())
-            self.assertIn(third.control(CANCEL, identity)[0], (0, 0xb0007))
+            self.assertEqual(third.control(CANCEL, identity)[0], 0)
             code, body = client.receive()
             self.assertEqual(len(body), 0 if code else 10)
             seen.add(code)
