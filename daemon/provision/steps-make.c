@@ -67,25 +67,35 @@ is_complete (const StepsKey *key)
   return key->found != NULL && !steps_key_needs_csr (key) && !steps_key_needs_certificate (key);
 }
 
-/* What was begun for this token and is not in the file any more; without the token all that was asked for in it. */
+static gboolean
+is_left_over (const Steps *self, const JournalEntry *entry)
+{
+  return g_str_equal (entry->token, self->plan->token) &&
+         plan_find_key (self->plan, entry->key) == NULL && (self->token == NULL || !entry->ready);
+}
+
+gboolean
+steps_has_leftovers (const Steps *self)
+{
+  for (guint i = 0; i < self->journal->entries->len; i++)
+    if (is_left_over (self, self->journal->entries->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
 static void
-forget_others (Steps *self)
+forget_leftovers (Steps *self)
 {
   for (guint i = self->journal->entries->len; i-- > 0;)
-    {
-      JournalEntry *entry = self->journal->entries->pdata[i];
-
-      if (g_str_equal (entry->token, self->plan->token) &&
-          plan_find_key (self->plan, entry->key) == NULL && (self->token == NULL || !entry->ready))
-        journal_remove (self->journal, entry);
-    }
+    if (is_left_over (self, self->journal->entries->pdata[i]))
+      journal_remove (self->journal, self->journal->entries->pdata[i]);
 }
 
 /* What will be done now, in memory. @needs_csr: out, for each key */
 static gboolean
 prepare_entries (Steps *self, gboolean *needs_csr, GError **error)
 {
-  forget_others (self);
+  forget_leftovers (self);
   /* What was being removed is wanted again. */
   if (g_strcmp0 (self->journal->removing, self->plan->token) == 0)
     g_clear_pointer (&self->journal->removing, g_free);
@@ -112,6 +122,7 @@ set_csr (JournalEntry *entry, GBytes *spki, const char *csr)
 gboolean
 steps_finish_journal (Steps *self, GError **error)
 {
+  forget_leftovers (self);
   for (guint i = 0; i < self->keys->len; i++)
     ((StepsKey *)self->keys->pdata[i])->entry->ready = TRUE;
   return save_journal (self, error);
@@ -348,6 +359,5 @@ steps_make_csrs (Steps *self, GError **error)
         return FALSE;
       set_csr (key->entry, key->found->spki, csr);
     }
-  forget_others (self);
   return steps_finish_journal (self, error);
 }

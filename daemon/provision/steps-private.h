@@ -70,7 +70,11 @@ gboolean steps_make_missing (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RES
 /* All keys are there; CSRs are not, or have other contents. */
 gboolean steps_make_csrs (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The last write of a run. */
+/* Whether the journal has what was begun for this token and is not in the plan any more; without the token all that was
+ * asked for in it. */
+gboolean steps_has_leftovers (const Steps *self);
+
+/* The last write of a run; leftovers go. */
 gboolean steps_finish_journal (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- steps-pins.c ---- */

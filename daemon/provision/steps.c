@@ -248,7 +248,7 @@ typedef struct
   gboolean store; /* the store changes: the token, a key, a certificate */
   gboolean csr;
   gboolean readers;
-  gboolean journal; /* cut off between the commit and the journal */
+  gboolean journal; /* a run was cut off, or began what is not wanted any more */
 } Missing;
 
 static gboolean
@@ -261,6 +261,7 @@ compare (Steps *self, Missing *missing, GError **error)
     return FALSE;
   missing->readers = readers;
   missing->store = self->token == NULL;
+  missing->journal = self->token != NULL && steps_has_leftovers (self);
   for (guint i = 0; i < self->keys->len; i++)
     {
       const StepsKey *key = self->keys->pdata[i];

@@ -271,6 +271,37 @@ class Faults(Case):
             self.assertEqual(device.handles(PERSISTENT), [0x81000001, 0x81000002])
             self.assertIs(device.run().changed, False)
 
+    def use_weak_helper(self, device):
+        path = os.path.join(device.tpm.dir, "helper")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec /usr/bin/python3 {os.environ['GGTPM_WEAK_HELPER']} {HELPER} \"$@\"\n")
+        os.chmod(path, 0o755)
+        device.write_config(path)
+
+    def test_weak_key(self):
+        """A chip that makes RSA keys of CVE-2017-15361: refused, nothing is kept; other keys can be made."""
+        with Device() as device:
+            self.use_weak_helper(device)
+            for _ in range(2):
+                result = device.run("--algorithm", "rsa-2048")
+                self.assert_error(result, "TpmFailure")
+                self.assertIn("CVE-2017-15361", result.message)
+                self.assertIn("ecc-p256", result.message)
+                self.assertEqual([name for name in device.files() if name.startswith("pkcs11")], [])
+                self.assertFalse(os.path.exists(device.path("pkcs11.staging")))
+                self.assertEqual([entry["ready"] for entry in device.journal()["entries"]], [False])
+                self.assertEqual(device.handles(PERSISTENT), [device.journal()["primary-handle"]])
+                self.assertEqual(device.handles(TRANSIENT), [])
+            self.assert_complete(device, device.run())
+            # nor beside a key that is there
+            before = device.snapshot()["pkcs11/tpm2_pkcs11.sqlite3"]
+            plan = os.path.join(device.tpm.dir, "plan")
+            with open(plan, "w", encoding="utf-8") as file:
+                file.write("[Token]\nLabel=greengrass\n[Key greenkey]\n[Key second]\nAlgorithm=rsa-2048\n")
+            self.assert_error(device.run("--plan", plan), "TpmFailure")
+            self.assertEqual(device.snapshot()["pkcs11/tpm2_pkcs11.sqlite3"], before)
+            self.assert_complete(device, device.run())
+
     def test_cancel(self):
         with Device() as reference:
             steps = [step for step in reference.run().steps if step != "done"]
