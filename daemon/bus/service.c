@@ -144,6 +144,17 @@ export_device (Service *service)
 }
 
 static void
+on_checked (Monitor *monitor, gpointer user_data)
+{
+  Service *service = user_data;
+  const HealthFacts *facts = monitor_get_facts (monitor);
+  g_autofree char *reason =
+      advisories_explain_refusal (facts->advisories, facts->have_fixed, &facts->fixed);
+
+  tokens_refuse_rsa (service->context.tokens, reason);
+}
+
+static void
 make_objects (Service *service, Monitor *monitor)
 {
   const Context *context = &service->context;
@@ -195,6 +206,7 @@ service_new (GDBusConnection *connection,
   service->context.monitor = monitor;
   service->context.chip = chip;
   make_objects (service, monitor);
+  g_signal_connect (monitor, "checked", G_CALLBACK (on_checked), service);
   g_dbus_object_manager_server_set_connection (service->objects, connection);
   service->wait_id = g_timeout_add_seconds (SERVICE_NAME_WAIT_S, on_waited, service);
   return service;
@@ -203,6 +215,7 @@ service_new (GDBusConnection *connection,
 void
 service_free (Service *service)
 {
+  g_signal_handlers_disconnect_by_data (service->context.monitor, service);
   g_clear_handle_id (&service->wait_id, g_source_remove);
   if (service->name_id != 0)
     g_bus_unown_name (service->name_id);

@@ -98,6 +98,18 @@ set_severity (char **field, const char *value, GError **error)
 }
 
 static gboolean
+set_refusal (Advisory *advisory, const char *value, GError **error)
+{
+  if (advisory->has_refusal)
+    return complain (error, "a second time", "RefuseRsaKeys");
+  if (!g_str_equal (value, "yes") && !g_str_equal (value, "no"))
+    return complain (error, "neither yes nor no", value);
+  advisory->has_refusal = TRUE;
+  advisory->refuses_rsa = g_str_equal (value, "yes");
+  return TRUE;
+}
+
+static gboolean
 set_value (Advisory *advisory, const char *key, const char *value, GError **error)
 {
   struct
@@ -116,6 +128,8 @@ set_value (Advisory *advisory, const char *key, const char *value, GError **erro
     { "Unknown", NULL, &advisory->unknown },
   };
 
+  if (g_str_equal (key, "RefuseRsaKeys"))
+    return set_refusal (advisory, value, error);
   for (gsize i = 0; i < G_N_ELEMENTS (fields); i++)
     {
       if (!g_str_equal (fields[i].key, key))
@@ -277,4 +291,21 @@ advisory_judge (const Advisory *advisory, gboolean have_fixed, const FixedProper
     return ADVISORY_AFFECTED;
   return is_within (advisory->unknown, fixed->firmware_1) ? ADVISORY_UNKNOWN
                                                           : ADVISORY_NOT_AFFECTED;
+}
+
+char *
+advisories_explain_refusal (GPtrArray *advisories,
+                            gboolean have_fixed,
+                            const FixedProperties *fixed)
+{
+  for (guint i = 0; advisories != NULL && i < advisories->len; i++)
+    {
+      const Advisory *advisory = advisories->pdata[i];
+
+      if (advisory->refuses_rsa &&
+          advisory_judge (advisory, have_fixed, fixed) == ADVISORY_AFFECTED)
+        return g_strdup_printf ("%s (issue %s). %s", advisory->text, advisory->id,
+                                advisory->remedy);
+    }
+  return NULL;
 }

@@ -30,6 +30,8 @@ typedef struct
   char *severity; /* `info`, `degraded`, `failed` */
   char
       *severity_with_rsa; /* the same, where the token store has an RSA key; NULL: as without one */
+  gboolean has_refusal;   /* the file says whether */
+  gboolean refuses_rsa;   /* no RSA keys are to be made on what is affected */
   char *text;
   char *remedy;
   char *source;
@@ -57,5 +59,11 @@ GPtrArray *advisories_load (const char *const *paths);
 /* @have_fixed: FALSE: the chip was not read */
 AdvisoryVerdict
 advisory_judge (const Advisory *advisory, gboolean have_fixed, const FixedProperties *fixed);
+
+/* Why no RSA keys are to be made on this chip, with the remedy; NULL: nothing is known against it. Free with g_free().
+ */
+char *advisories_explain_refusal (GPtrArray *advisories,
+                                  gboolean have_fixed,
+                                  const FixedProperties *fixed);
 
 G_END_DECLS

@@ -204,7 +204,9 @@ make_pair (Steps *self,
   const char *token = self->plan->token;
   g_autoptr (GBytes) spki = NULL;
 
-  if (!begin_for_key (self, key, "making the key pair", 0, error))
+  /* Once more: at the start of a run the chip may not have been read yet. */
+  if (!begin_for_key (self, key, "making the key pair", 0, error) ||
+      !tokens_check_firmware (self->tokens, key->plan->algorithm, error))
     return NULL;
   spki = helper_jobs_generate_key (helper, token, self->pin, key->plan->label, id,
                                    key->plan->algorithm, self->cancellable, error);

@@ -185,6 +185,22 @@ check_algorithms (const Steps *self, GError **error)
   return TRUE;
 }
 
+/* Before anything is made, also in a dry run: no run would come further. */
+static gboolean
+check_firmware (const Steps *self, GError **error)
+{
+  for (guint i = 0; i < self->keys->len; i++)
+    {
+      const StepsKey *key = self->keys->pdata[i];
+
+      if (key->found != NULL || tokens_check_firmware (self->tokens, key->plan->algorithm, error))
+        continue;
+      g_prefix_error (error, "key '%s': ", key->plan->label);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 /* Whether what is there may be completed to what the plan says. */
 static gboolean
 check_token (Steps *self, GError **error)
@@ -257,7 +273,7 @@ compare (Steps *self, Missing *missing, GError **error)
   gboolean readers = FALSE;
 
   if (!look (self, error) || (self->token != NULL && !check_token (self, error)) ||
-      !steps_readers_differ (self, &readers, error))
+      !check_firmware (self, error) || !steps_readers_differ (self, &readers, error))
     return FALSE;
   missing->readers = readers;
   missing->store = self->token == NULL;

@@ -79,6 +79,27 @@ tokens_check_strength (GBytes *spki, GError **error)
   return FALSE;
 }
 
+void
+tokens_refuse_rsa (Tokens *self, const char *reason)
+{
+  g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
+
+  g_free (self->rsa_refusal);
+  self->rsa_refusal = g_strdup (reason);
+}
+
+gboolean
+tokens_check_firmware (Tokens *self, const char *algorithm, GError **error)
+{
+  g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
+
+  if (self->rsa_refusal == NULL || !g_str_equal (algorithm, PROTOCOL_ALGORITHM_RSA_2048))
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "no RSA key is made on this chip: %s",
+               self->rsa_refusal);
+  return FALSE;
+}
+
 /* In @writer, not committed. Returns the public key. */
 static GBytes *
 generate (Writer *writer,
@@ -121,7 +142,9 @@ tokens_create_key (Tokens *self,
   id = choose_id (given_id, error);
   pin =
       id != NULL ? tokens_prepare_login (self, tpm, token, STORE_PIN_USER, given_pin, error) : NULL;
-  writer = pin != NULL ? writer_new (self, error) : NULL;
+  /* After the chip was asked something: what it is has been read by then. */
+  writer = pin != NULL && tokens_check_firmware (self, algorithm, error) ? writer_new (self, error)
+                                                                         : NULL;
   if (writer == NULL)
     return NULL;
   spki = generate (writer, token, pin, label, id, algorithm, cancellable, error);
@@ -184,7 +207,10 @@ make_successor (Tokens *self,
 {
   g_autoptr (Secret) pin =
       tokens_prepare_login (self, tpm, token, STORE_PIN_USER, given_pin, error);
-  g_autoptr (Writer) writer = pin != NULL ? writer_new (self, error) : NULL;
+  g_autoptr (Writer) writer =
+      pin != NULL && tokens_check_firmware (self, rotation->algorithm, error)
+          ? writer_new (self, error)
+          : NULL;
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *csr = NULL;
 

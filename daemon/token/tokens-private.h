@@ -27,6 +27,8 @@ struct _Tokens
   /* Token whose stored PIN the signer has accepted, and when it was last used; NULL: none */
   char *logged_in;
   gint64 last_used;
+  GMutex refusal_lock;
+  char *rsa_refusal; /* under it; NULL: RSA keys are made */
 };
 
 /* A change and the helper that makes it. */

@@ -72,6 +72,7 @@ tokens_new (const Config *config, GError **error)
 {
   g_autoptr (Tokens) self = g_new0 (Tokens, 1);
 
+  g_mutex_init (&self->refusal_lock);
   self->config = config;
   self->store = store_new (config, error);
   return self->store != NULL ? g_steal_pointer (&self) : NULL;
@@ -86,6 +87,8 @@ tokens_free (Tokens *self)
   g_clear_pointer (&self->listing, json_object_put);
   g_free (self->listing_stamp);
   store_free (self->store);
+  g_free (self->rsa_refusal);
+  g_mutex_clear (&self->refusal_lock);
   g_free (self);
 }
 

@@ -60,7 +60,8 @@ gboolean tokens_settle_pss (StoreChange *change,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @id: NULL: eight random bytes. Returns the new key. Errors: GGTPM_ERROR_EXISTS, NOT_SUPPORTED (with the list). */
+/* @id: NULL: eight random bytes. Returns the new key. Errors: GGTPM_ERROR_EXISTS, NOT_SUPPORTED (with the list, or as
+ * tokens_check_firmware()). */
 TokenKey *tokens_create_key (Tokens *tokens,
                              Tpm *tpm,
                              const char *token,
@@ -192,6 +193,13 @@ GBytes *tokens_decode_certificate (const char *pem,
 /* A key with ROCA's fingerprint (CVE-2017-15361) was made by a chip with old firmware, and is weak for ever. Errors:
  * GGTPM_ERROR_TPM_FAILURE with the remedy. */
 gboolean tokens_check_strength (GBytes *spki, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* From now on no RSA keys are made: @reason says why, with the remedy; NULL: they are. Any thread. */
+void tokens_refuse_rsa (Tokens *tokens, const char *reason);
+/* Whether the chip may make keys of @algorithm. Any thread. Errors: GGTPM_ERROR_NOT_SUPPORTED. */
+gboolean tokens_check_firmware (Tokens *tokens,
+                                const char *algorithm,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 typedef enum
 {

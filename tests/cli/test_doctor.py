@@ -109,7 +109,11 @@ class Firmware(Case):
         proxy = stack.enter_context(cli.swtpm.Proxy(tpm))
         os.chmod(proxy.socket, 0o666)
         proxy.rules('identity ' + identity)
-        stack.enter_context(bus.Daemon(self.bus, proxy.tcti))
+        self.proxy = proxy
+        self.daemon = stack.enter_context(bus.Daemon(self.bus, proxy.tcti))
+        self.wait_read()
+
+    def wait_read(self):
         bus.wait_for(lambda: {rule['id']: rule['verdict'] for rule in self.json('status')['health']['rules']}
                      .get('pcr.bank') == 'ok', 'the verdict on the PCR banks')
 
@@ -144,8 +148,34 @@ class Firmware(Case):
         self.assertRegex(text, r'(?m)^issue +firmware\.roca +RSA keys .* -> Use ECC .*\(Microsoft ADV170012')
         self.assertRegex(text, r'(?m)^not applicable +pcr\.empty +this machine has no measured boot$')
         self.assertRegex(text, r'(?m)^ok +lockout\.active$')
-        # an RSA key makes it worse
-        self.ok('provision', '--algorithm', 'rsa-2048')
+
+    def test_rsa_is_refused(self):
+        """Where keys would be weak none is made; one of before, as of a firmware that was not updated, is a fault."""
+        self.start('SLB9670-7.61')
+        refused = r'no RSA key is made on this chip: .*CVE-2017-15361.* Use ECC keys, or update the firmware'
+        for arguments in (['provision', '--algorithm', 'rsa-2048'],
+                          ['provision', '--algorithm', 'rsa-2048', '--plan']):
+            result = self.run_ctl(*arguments)
+            self.assertEqual((result.returncode, len(re.findall(refused, result.stderr))), (1, 1), result.stderr)
+        self.assertEqual(self.json('status')['provisioning']['state'], 'none')
+        self.ok('provision')
+        for arguments in (['key', 'create', 'rsakey', '--algorithm', 'rsa-2048'],
+                          ['key', 'rotate', 'greenkey', '--algorithm', 'rsa-2048']):
+            result = self.run_ctl(*arguments)
+            self.assertEqual((result.returncode, len(re.findall(refused, result.stderr))), (1, 1), result.stderr)
+        self.assertEqual(len(self.json('key', 'list')['keys']), 1)
+        self.ok('key', 'create', 'ecckey')
+        # what another firmware, or another program, has made
+        self.daemon.terminate()
+        self.proxy.rules('identity SLB9670-7.62')
+        self.daemon.start()
+        self.wait_read()
+        self.ok('key', 'create', 'rsakey', '--algorithm', 'rsa-2048')
+        self.daemon.terminate()
+        self.proxy.rules('identity SLB9670-7.61')
+        self.daemon.start()
+        self.wait_read()
+        bus.wait_for(lambda: len(self.json('key', 'list')['keys']) == 3, 'the list of keys')
         result = self.run_ctl('--json', 'health')
         self.assertEqual(result.returncode, 1)
         health = cli.json.loads(result.stdout)

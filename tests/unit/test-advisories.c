@@ -8,6 +8,7 @@
 #include "dbus/error.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
 
 #define REST "Severity=info\nText=t\nRemedy=r\nSource=s\n"
 
@@ -34,6 +35,8 @@ test_broken (void)
     { "[a]\nAffected=2.0-1.0\n", "f:2: not a range of firmware: 2.0-1.0" },
     { "[a]\nAffected=1.65536\n", "f:2: not a range of firmware: 1.65536" },
     { "[a]\nAffected=1.0 x\n", "f:2: not a range of firmware: x" },
+    { "[a]\nRefuseRsaKeys=1\n", "f:2: neither yes nor no: 1" },
+    { "[a]\nRefuseRsaKeys=no\nRefuseRsaKeys=yes\n", "f:3: a second time: RefuseRsaKeys" },
     { "[a]\nSeverity=bad\n", "f:2: not a severity (info, degraded, failed): bad" },
     { "[a]\nManufacturer=IFX\nAffected=\n" REST "[a]\n", "f:8: a second time: a" },
     { "[a]\nManufacturer=IFX\n" REST,
@@ -83,6 +86,39 @@ test_judge (void)
     }
 }
 
+/* RSA keys are refused on the firmware of ADV170012, on no other, and not where nothing was read. */
+static void
+test_refusal (void)
+{
+  static const struct
+  {
+    const char *manufacturer;
+    guint16 major;
+    guint16 minor;
+    gboolean is_refused;
+  } chips[] = {
+    { "IFX", 7, 40, TRUE },   { "IFX", 7, 61, TRUE },  { "IFX", 7, 62, FALSE },
+    { "IFX", 7, 85, FALSE },  { "IFX", 5, 61, TRUE },  { "IFX", 5, 62, FALSE },
+    { "IFX", 133, 32, TRUE }, { "IFX", 4, 39, FALSE }, { "STM", 7, 40, FALSE },
+  };
+  const char *const none[] = { NULL };
+  g_autoptr (GPtrArray) advisories = advisories_load (none);
+
+  g_assert_null (advisories_explain_refusal (NULL, TRUE, &(FixedProperties){ .family = "2.0" }));
+  for (gsize i = 0; i < G_N_ELEMENTS (chips); i++)
+    {
+      FixedProperties fixed = { .firmware_1 = (guint32)chips[i].major << 16 | chips[i].minor };
+      g_autofree char *reason = NULL;
+
+      g_strlcpy (fixed.manufacturer, chips[i].manufacturer, sizeof (fixed.manufacturer));
+      g_assert_null (advisories_explain_refusal (advisories, FALSE, &fixed));
+      reason = advisories_explain_refusal (advisories, TRUE, &fixed);
+      g_assert_cmpint (reason != NULL, ==, chips[i].is_refused);
+      if (reason != NULL)
+        g_assert_nonnull (strstr (reason, "firmware.roca). Use ECC keys, or update the firmware"));
+    }
+}
+
 /* The first file that is there counts; a broken one is told and the built-in ones are used. */
 static void
 test_load (void)
@@ -114,6 +150,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/advisories/broken", test_broken);
   g_test_add_func ("/advisories/judge", test_judge);
+  g_test_add_func ("/advisories/refusal", test_refusal);
   g_test_add_func ("/advisories/load", test_load);
   return g_test_run ();
 }
