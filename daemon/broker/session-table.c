@@ -4,11 +4,13 @@
 #include "session-table.h"
 
 #include <string.h>
+#include <tss2/tss2_tpm2_types.h>
 
 struct _SessionTable
 {
   GHashTable *by_handle; /* owns */
   GQueue abandoned;      /* oldest first */
+  GArray *strays;        /* guint32 */
   guint64 n_saves;
   guint n_loaded;
   guint n_dead;
@@ -31,6 +33,7 @@ session_table_new (void)
 
   table->by_handle = g_hash_table_new_full (NULL, NULL, NULL, session_free);
   g_queue_init (&table->abandoned);
+  table->strays = g_array_new (FALSE, FALSE, sizeof (guint32));
   return table;
 }
 
@@ -38,6 +41,7 @@ void
 session_table_free (SessionTable *table)
 {
   g_queue_clear (&table->abandoned);
+  g_array_unref (table->strays);
   g_hash_table_unref (table->by_handle);
   g_free (table);
 }
@@ -82,6 +86,7 @@ session_table_clear (SessionTable *table)
 {
   g_queue_clear (&table->abandoned);
   g_hash_table_remove_all (table->by_handle);
+  g_array_set_size (table->strays, 0);
   table->n_loaded = 0;
   table->n_dead = 0;
 }
@@ -177,6 +182,37 @@ Session *
 session_table_oldest_abandoned (const SessionTable *table)
 {
   return table->abandoned.head != NULL ? table->abandoned.head->data : NULL;
+}
+
+void
+session_table_set_strays (SessionTable *table, const GArray *handles)
+{
+  g_array_set_size (table->strays, 0);
+  g_array_append_vals (table->strays, handles->data, handles->len);
+}
+
+/* The chip lists saved sessions without telling HMAC from policy. */
+static gboolean
+has_number (const SessionTable *table, guint32 handle)
+{
+  guint32 number = handle & 0xffffff;
+
+  return session_table_lookup (table, TPM2_HMAC_SESSION_FIRST | number) != NULL ||
+         session_table_lookup (table, TPM2_POLICY_SESSION_FIRST | number) != NULL;
+}
+
+guint32
+session_table_take_stray (SessionTable *table)
+{
+  while (table->strays->len > 0)
+    {
+      guint32 handle = g_array_index (table->strays, guint32, table->strays->len - 1);
+
+      g_array_set_size (table->strays, table->strays->len - 1);
+      if (!has_number (table, handle))
+        return handle;
+    }
+  return 0;
 }
 
 guint

@@ -62,6 +62,15 @@ guint session_table_n_abandoned (const SessionTable *table);
 /* NULL: none. */
 Session *session_table_oldest_abandoned (const SessionTable *table);
 
+/*
+ * Saved sessions that were in the chip before us: left by a daemon that has crashed, or of a user of /dev/tpmrm0, which
+ * cannot be told. Kept apart, so that they can be given up where the chip has no other to give up.
+ * @handles: guint32, as the chip lists them
+ */
+void session_table_set_strays (SessionTable *table, const GArray *handles);
+/* One that is not known to be anybody's, and is no stray after that; 0: none. */
+guint32 session_table_take_stray (SessionTable *table);
+
 guint session_table_size (const SessionTable *table);
 guint session_table_n_loaded (const SessionTable *table);
 guint session_table_count_owned (const SessionTable *table, gconstpointer owner);

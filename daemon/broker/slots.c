@@ -314,6 +314,25 @@ evict_object (Slots *slots)
 
 /* Sessions */
 
+/* In and out again: what was the oldest in the chip's count is the newest. */
+static TSS2_RC
+renew_context (Slots *slots, Session *session)
+{
+  guint8 response[COMMAND_MAX_SIZE];
+  const guint8 *blob;
+  guint32 handle;
+  gsize size;
+  TSS2_RC rc = load_context (slots, session->context, &handle);
+
+  if (rc != TSS2_RC_SUCCESS)
+    return rc;
+  session_table_set_loaded (slots->sessions, session);
+  rc = save_context (slots, handle, response, &blob, &size);
+  if (rc == TSS2_RC_SUCCESS)
+    session_table_set_saved (slots->sessions, session, blob, size);
+  return rc;
+}
+
 /* Brings the chip's count of session contexts forward: each saved session, the oldest first, in and out again. */
 static TSS2_RC
 regap (Slots *slots)
@@ -338,24 +357,24 @@ regap (Slots *slots)
         return rc;
       done = oldest->save_order;
       g_ptr_array_remove_fast (sessions, oldest);
-      {
-        guint32 handle;
-        guint8 response[COMMAND_MAX_SIZE];
-        const guint8 *blob;
-        gsize size;
-
-        rc = load_context (slots, oldest->context, &handle);
-        if (rc == TSS2_RC_SUCCESS)
-          {
-            session_table_set_loaded (slots->sessions, oldest);
-            rc = save_context (slots, handle, response, &blob, &size);
-          }
-        if (rc == TSS2_RC_SUCCESS)
-          session_table_set_saved (slots->sessions, oldest, blob, size);
-      }
+      rc = renew_context (slots, oldest);
       if (rc != TSS2_RC_SUCCESS)
         return rc;
     }
+}
+
+/* The last resort: nothing of ours can go, or is in the way. */
+static gboolean
+drop_stray (Slots *slots)
+{
+  guint32 handle = session_table_take_stray (slots->sessions);
+
+  if (handle == 0 || slots->lost || slots_flush (slots, handle) != TSS2_RC_SUCCESS)
+    return FALSE;
+  g_info (
+      "flushed session 0x%08x, which was in the TPM before ggtpmd: there was no room for another",
+      handle);
+  return TRUE;
 }
 
 TSS2_RC
@@ -367,6 +386,8 @@ slots_save_session (Slots *slots, Session *session)
   TSS2_RC rc = save_context (slots, session->handle, response, &blob, &size);
 
   if (rc == TPM2_RC_CONTEXT_GAP && regap (slots) == TSS2_RC_SUCCESS)
+    rc = save_context (slots, session->handle, response, &blob, &size);
+  while (rc == TPM2_RC_CONTEXT_GAP && drop_stray (slots))
     rc = save_context (slots, session->handle, response, &blob, &size);
   if (rc == TSS2_RC_SUCCESS)
     session_table_set_saved (slots->sessions, session, blob, size);
@@ -473,11 +494,11 @@ make_room_after (Slots *slots, TSS2_RC rc, guint32 code)
       learn (&slots->session_room, session_table_n_loaded (slots->sessions));
       return evict_session (slots);
     case TPM2_RC_SESSION_HANDLES:
-      return drop_abandoned (slots);
+      return drop_abandoned (slots) || drop_stray (slots);
     case TPM2_RC_MEMORY:
       return evict_object (slots) || evict_session (slots);
     case TPM2_RC_CONTEXT_GAP:
-      return FALSE; /* handled by the caller: once */
+      return drop_stray (slots); /* the caller has brought ours forward */
     default:
       return FALSE;
     }
@@ -543,7 +564,7 @@ slots_load_session (Slots *slots, Session *session)
       else if (rc == TPM2_RC_CONTEXT_GAP && !regapped)
         {
           regapped = TRUE;
-          if (regap (slots) != TSS2_RC_SUCCESS)
+          if (regap (slots) != TSS2_RC_SUCCESS && !drop_stray (slots))
             break;
         }
       else if (!make_room_after (slots, rc, 0))
@@ -580,7 +601,7 @@ slots_forward (Slots *slots,
       if (answer == TPM2_RC_CONTEXT_GAP && !regapped)
         {
           regapped = TRUE;
-          if (regap (slots) != TSS2_RC_SUCCESS)
+          if (regap (slots) != TSS2_RC_SUCCESS && !drop_stray (slots))
             break;
         }
       else if (!make_room_after (slots, answer, code))

@@ -166,6 +166,9 @@ resource_manager_reconcile (ResourceManager *rm)
     return rc;
   reconcile_objects (rm, objects);
   reconcile_sessions (rm, loaded, saved);
+  if (!rm->has_seen_sessions && !rm->limits.alongside)
+    session_table_set_strays (rm->sessions, saved);
+  rm->has_seen_sessions = TRUE;
   return TSS2_RC_SUCCESS;
 }
 

@@ -5,6 +5,15 @@
 
 #include <string.h>
 
+/* On another chip. */
+static void
+make_again (TestRm *f, guint n_objects, guint n_sessions, guint gap)
+{
+  test_rm_tear_down (f, NULL);
+  memset (f, 0, sizeof *f);
+  test_rm_make (f, n_objects, n_sessions, gap);
+}
+
 /* One TPM command for each of a client's, as long as things fit. */
 static void
 test_no_overhead (TestRm *f, gconstpointer data)
@@ -244,9 +253,7 @@ test_gap (TestRm *f, gconstpointer data)
   g_autoptr (GBytes) blob = NULL;
   guint32 idle;
 
-  test_rm_tear_down (f, NULL);
-  memset (f, 0, sizeof *f);
-  test_rm_make (f, 3, 3, 20);
+  make_again (f, 3, 3, 20);
   key = test_rm_create_primary (f, f->a);
   idle = test_rm_start_session (f, f->b, FALSE);
   blob = test_rm_save (f, f->b, idle);
@@ -259,6 +266,15 @@ test_gap (TestRm *f, gconstpointer data)
                    0);
 }
 
+/* Tables and chip agree again, whatever is in it that they do not know. */
+static void
+lose_power (TestRm *f)
+{
+  fake_tpm_reset (f->tpm);
+  resource_manager_process (f->rm, f->a, 0, f->command,
+                            fake_tpm_put_simple (f->command, TPM2_CC_GetRandom), f->response);
+}
+
 /* A gap that is not of our making is the client's to hear of, once. */
 static void
 test_foreign_gap (TestRm *f, gconstpointer data)
@@ -267,9 +283,7 @@ test_foreign_gap (TestRm *f, gconstpointer data)
   SlotsChip chip;
   gsize size;
 
-  test_rm_tear_down (f, NULL);
-  memset (f, 0, sizeof *f);
-  test_rm_make (f, 3, 3, 2);
+  make_again (f, 3, 3, 2);
   chip = fake_tpm_get_chip (f->tpm);
   /* behind the resource manager's back */
   size = fake_tpm_put_start_session (f->command, FALSE);
@@ -287,9 +301,151 @@ test_foreign_gap (TestRm *f, gconstpointer data)
       g_assert_cmphex (command_response_get_rc (f->response), ==, i < 2 ? 0 : TPM2_RC_CONTEXT_GAP);
     }
   g_assert_cmpuint (fake_tpm_count (f->tpm, 0), <, 8);
-  fake_tpm_reset (f->tpm);
-  resource_manager_process (f->rm, f->a, 0, f->command,
-                            fake_tpm_put_simple (f->command, TPM2_CC_GetRandom), f->response);
+  lose_power (f);
+}
+
+/* tpmKey and bind of one command: the second is not let in at the first's expense, also where that is what the policy
+ * would put out; and twice the same one takes one slot. */
+static void
+test_two_objects (TestRm *f, gconstpointer data)
+{
+  guint32 first, second, busy;
+  gsize size;
+
+  make_again (f, 2, 3, 0xffff);
+  first = test_rm_create_primary (f, f->a);
+  second = test_rm_create_primary (f, f->a);
+  busy = test_rm_create_primary (f, f->a);
+  for (guint i = 0; i < 10; i++)
+    test_rm_sign (f, f->a, busy);
+  size = fake_tpm_put_start_session (f->command, FALSE);
+  put_be32 (f->command + COMMAND_HEADER_SIZE, first);
+  put_be32 (f->command + COMMAND_HEADER_SIZE + 4, second);
+  g_assert_cmphex (test_rm_send (f, f->a, size), ==, 0);
+  fake_tpm_reset_counts (f->tpm);
+  test_rm_sign (f, f->a, first);
+  test_rm_sign (f, f->a, second);
+  g_assert_cmpuint (fake_tpm_count (f->tpm, 0), ==, 2);
+
+  test_rm_sign (f, f->a, busy);
+  fake_tpm_reset_counts (f->tpm);
+  size = fake_tpm_put_start_session (f->command, FALSE);
+  put_be32 (f->command + COMMAND_HEADER_SIZE, busy);
+  put_be32 (f->command + COMMAND_HEADER_SIZE + 4, busy);
+  g_assert_cmphex (test_rm_send (f, f->a, size), ==, 0);
+  g_assert_cmpuint (fake_tpm_count (f->tpm, 0), ==, 1);
+}
+
+/* The same for the sessions of one command: it is not sent in vain. */
+static void
+test_two_sessions (TestRm *f, gconstpointer data)
+{
+  guint32 key, first, second, busy;
+  gsize size;
+
+  make_again (f, 3, 2, 0xffff);
+  key = test_rm_create_primary (f, f->a);
+  first = test_rm_start_session (f, f->a, FALSE);
+  second = test_rm_start_session (f, f->a, FALSE);
+  busy = test_rm_start_session (f, f->a, FALSE);
+  for (guint i = 0; i < 10; i++)
+    test_rm_sign_with (f, f->a, key, busy, TRUE);
+  size = fake_tpm_put_sign (f->command, key, first, TRUE);
+  memmove (f->command + size, f->command + size - 9, 9);
+  put_be32 (f->command + size, second);
+  put_be32 (f->command + COMMAND_HEADER_SIZE + 4, 18);
+  put_be32 (f->command + 2, (guint32)size + 9);
+  fake_tpm_reset_counts (f->tpm);
+  g_assert_cmphex (test_rm_send (f, f->a, size + 9), ==, 0);
+  g_assert_cmpuint (fake_tpm_count (f->tpm, TPM2_CC_Sign), ==, 1);
+}
+
+/* A saved session that the resource manager knows nothing of. */
+static void
+save_beside (TestRm *f)
+{
+  SlotsChip chip = fake_tpm_get_chip (f->tpm);
+  guint8 response[COMMAND_MAX_SIZE];
+  gsize size = fake_tpm_put_start_session (f->command, FALSE);
+
+  g_assert_cmphex (chip.transact (chip.data, f->command, size, 0, response, &size), ==, 0);
+  size = fake_tpm_put_handle (f->command, TPM2_CC_ContextSave,
+                              get_be32 (response + COMMAND_HEADER_SIZE));
+  g_assert_cmphex (chip.transact (chip.data, f->command, size, 0, response, &size), ==, 0);
+  g_assert_cmphex (command_response_get_rc (response), ==, 0);
+}
+
+/* As a daemon that starts after another has crashed. */
+static void
+start_anew (TestRm *f)
+{
+  SlotsChip chip = fake_tpm_get_chip (f->tpm);
+  ResourceManagerLimits limits = f->rm->limits;
+  gboolean was_reset = FALSE;
+
+  resource_manager_close_space (f->rm, f->a);
+  resource_manager_close_space (f->rm, f->b);
+  resource_manager_free (f->rm);
+  f->rm = resource_manager_new (&limits, &chip);
+  f->a = resource_manager_open_space (f->rm, TEST_RM_USER, FALSE, FALSE);
+  f->b = resource_manager_open_space (f->rm, TEST_RM_USER, FALSE, FALSE);
+  g_assert_cmphex (resource_manager_start (f->rm, &was_reset), ==, 0);
+}
+
+/* Starts a session and saves it; the answer of the first that fails. */
+static guint32
+save_unchecked (TestRm *f)
+{
+  gsize size = fake_tpm_put_start_session (f->command, FALSE);
+
+  resource_manager_process (f->rm, f->a, 0, f->command, size, f->response);
+  if (command_response_get_rc (f->response) != 0)
+    return command_response_get_rc (f->response);
+  size = fake_tpm_put_handle (f->command, TPM2_CC_ContextSave,
+                              get_be32 (f->response + COMMAND_HEADER_SIZE));
+  resource_manager_process (f->rm, f->a, 0, f->command, size, f->response);
+  return command_response_get_rc (f->response);
+}
+
+/* What another daemon has left saved is given up one by one, and only when the chip has no handle left. */
+static void
+test_strays (TestRm *f, gconstpointer data)
+{
+  for (guint i = 0; i < FAKE_TPM_MAX_SESSIONS - 2; i++)
+    save_beside (f);
+  start_anew (f);
+  for (guint i = 1; i <= 4; i++)
+    {
+      guint n = FAKE_TPM_MAX_SESSIONS - 2 + i;
+
+      g_assert_cmphex (save_unchecked (f), ==, 0);
+      g_assert_cmpuint (fake_tpm_n_active_sessions (f->tpm), ==, MIN (n, FAKE_TPM_MAX_SESSIONS));
+    }
+  lose_power (f);
+}
+
+/* One saved since, beside us, is somebody's: it stays, and the client hears of it. */
+static void
+test_no_strays (TestRm *f, gconstpointer data)
+{
+  start_anew (f);
+  for (guint i = 0; i < FAKE_TPM_MAX_SESSIONS; i++)
+    save_beside (f);
+  g_assert_cmphex (save_unchecked (f), ==, TPM2_RC_SESSION_HANDLES);
+  g_assert_cmpuint (fake_tpm_n_active_sessions (f->tpm), ==, FAKE_TPM_MAX_SESSIONS);
+  lose_power (f);
+}
+
+/* Nor does it stand in the way of others' contexts for ever. */
+static void
+test_stray_gap (TestRm *f, gconstpointer data)
+{
+  make_again (f, 3, 3, 2);
+  save_beside (f);
+  start_anew (f);
+  for (guint i = 0; i < 3; i++)
+    g_assert_cmphex (save_unchecked (f), ==, 0);
+  test_rm_check (f);
 }
 
 /* @expected: handles, ended by 0 */
@@ -614,6 +770,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("no-overhead", test_no_overhead, NULL);
   ADD ("more-than-fit", test_more_than_fit, NULL);
+  ADD ("two-objects", test_two_objects, NULL);
+  ADD ("two-sessions", test_two_sessions, NULL);
   ADD ("isolated", test_isolated, NULL);
   ADD ("quotas", test_quotas, NULL);
   ADD ("session-quotas", test_session_quotas, NULL);
@@ -621,6 +779,9 @@ main (int argc, char **argv)
   ADD ("sequences", test_sequences, NULL);
   ADD ("session-blob", test_session_blob, NULL);
   ADD ("abandoned", test_abandoned, NULL);
+  ADD ("strays", test_strays, NULL);
+  ADD ("no-strays", test_no_strays, NULL);
+  ADD ("stray-gap", test_stray_gap, NULL);
   ADD ("session-room", test_session_room, NULL);
   ADD ("gap", test_gap, NULL);
   ADD ("foreign-gap", test_foreign_gap, NULL);
