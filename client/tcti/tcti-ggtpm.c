@@ -174,16 +174,22 @@ read_frame (TctiGgtpm *tcti, int64_t deadline)
     }
 }
 
-/* The answer to GET_ID. A bare TPM at the other end answers in its own way: then there is no id, and no cancelling. */
-static void
+/*
+ * The answer to GET_ID; an error in it: there is no id, and no cancelling. A bare TPM answers in its own way, and may
+ * have taken the command behind it for a part of the same: its answer would be waited for in vain.
+ */
+static TSS2_RC
 take_id (TctiGgtpm *tcti)
 {
+  if (!is_control (tcti->frame))
+    return TSS2_TCTI_RC_MALFORMED_RESPONSE;
   tcti->id_pending = false;
-  tcti->id_known = is_control (tcti->frame) && get_be32 (tcti->frame + 6) == TSS2_RC_SUCCESS &&
+  tcti->id_known = get_be32 (tcti->frame + 6) == TSS2_RC_SUCCESS &&
                    tcti->have == FRAME_HEADER_SIZE + FRAME_CONNECTION_ID_SIZE;
   if (tcti->id_known)
     memcpy (tcti->id, tcti->frame + FRAME_HEADER_SIZE, FRAME_CONNECTION_ID_SIZE);
   tcti->have = 0;
+  return TSS2_RC_SUCCESS;
 }
 
 static TSS2_RC
@@ -193,8 +199,9 @@ read_answer (TctiGgtpm *tcti, int64_t deadline)
 
   if (rc == TSS2_RC_SUCCESS && tcti->id_pending)
     {
-      take_id (tcti);
-      rc = read_frame (tcti, deadline);
+      rc = take_id (tcti);
+      if (rc == TSS2_RC_SUCCESS)
+        rc = read_frame (tcti, deadline);
     }
   if (rc != TSS2_RC_SUCCESS && rc != TSS2_TCTI_RC_TRY_AGAIN)
     tcti->state = STATE_BROKEN;
@@ -362,7 +369,9 @@ tcti_cancel (TSS2_TCTI_CONTEXT *context)
       rc = read_frame (tcti, now_ms () + CONNECT_ANSWER_S * 1000);
       if (rc != TSS2_RC_SUCCESS)
         return rc == TSS2_TCTI_RC_TRY_AGAIN ? TSS2_TCTI_RC_NOT_IMPLEMENTED : rc;
-      take_id (tcti);
+      rc = take_id (tcti);
+      if (rc != TSS2_RC_SUCCESS)
+        return rc;
     }
   if (!tcti->id_known)
     return TSS2_TCTI_RC_NOT_IMPLEMENTED;

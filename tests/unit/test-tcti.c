@@ -212,6 +212,21 @@ serve_cancel (gpointer data)
   return NULL;
 }
 
+/* A software TPM that has read both as one command. */
+static gpointer
+serve_bare (gpointer data)
+{
+  const guint8 bad_tag[] = { 0, 0xc4, 0, 0, 0, 10, 0, 0, 0, 0x1e };
+  guint8 buffer[64];
+  int fd = accept (GPOINTER_TO_INT (data), NULL, NULL);
+
+  read_all (fd, buffer, FRAME_HEADER_SIZE + sizeof command);
+  g_assert_cmpint (write (fd, bad_tag, sizeof bad_tag), ==, sizeof bad_tag);
+  g_assert_cmpint (read (fd, buffer, sizeof buffer), ==, 0);
+  close (fd);
+  return NULL;
+}
+
 static void
 test_path (void)
 {
@@ -243,6 +258,18 @@ test_path (void)
   g_assert_cmphex (Tss2_Tcti_Receive (context, &buffer_size, buffer, -1), ==, 0);
   g_assert_cmpuint (buffer_size, ==, 10);
   g_assert_cmphex (buffer[9], ==, 9);
+  Tss2_Tcti_Finalize (context);
+  g_thread_join (server);
+
+  /* no ggtpmd at the other end: an error, and no waiting */
+  server = g_thread_new ("server", serve_bare, GINT_TO_POINTER (listener));
+  g_assert_cmphex (Tss2_Tcti_Ggtpm_Init (context, &size, conf), ==, 0);
+  g_assert_cmphex (Tss2_Tcti_Transmit (context, sizeof command, command), ==, 0);
+  buffer_size = sizeof buffer;
+  g_assert_cmphex (Tss2_Tcti_Receive (context, &buffer_size, buffer, -1), ==,
+                   TSS2_TCTI_RC_MALFORMED_RESPONSE);
+  g_assert_cmphex (Tss2_Tcti_Transmit (context, sizeof command, command), ==,
+                   TSS2_TCTI_RC_NO_CONNECTION);
   Tss2_Tcti_Finalize (context);
   g_thread_join (server);
   close (listener);
