@@ -90,8 +90,13 @@ client_convert_error (GError **error)
       code = GGTPM_ERROR_UNAVAILABLE;
       before = "ggtpmd could not be started, `systemctl status ggtpmd` says why: ";
     }
-  else if (g_error_matches (*error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
-           g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+  else if (g_error_matches (*error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY))
+    {
+      /* The bus's, for a callee that has left it; the time limit is GDBus' own. */
+      code = GGTPM_ERROR_UNAVAILABLE;
+      before = "ggtpmd ended before it answered: ";
+    }
+  else if (g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
     {
       code = GGTPM_ERROR_TIMEOUT;
       before = "ggtpmd did not answer in time: ";

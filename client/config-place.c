@@ -134,6 +134,14 @@ is_public (const char *flavour)
 }
 
 gboolean
+config_place_check (const ConfigPlace *place, GError **error)
+{
+  gid_t gid = (gid_t)-1;
+
+  return place->group == NULL || find_group (place->group, place->path, &gid, error);
+}
+
+gboolean
 config_place_write (const ConfigPlace *place,
                     const char *text,
                     gsize len,

@@ -31,6 +31,9 @@ gboolean config_place_render (Client *client,
                               char **out_path,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether there is the group that @place names. Errors: GGTPM_ERROR_INVALID_ARGS. */
+gboolean config_place_check (const ConfigPlace *place, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* @out_changed: FALSE: it was like that already. Errors: those of config_file_write(); GGTPM_ERROR_FAILED without the
  * directory, GGTPM_ERROR_INVALID_ARGS: there is no such group. */
 gboolean config_place_write (const ConfigPlace *place,

@@ -63,12 +63,9 @@ lookup (GVariant *dict, const char *name)
 }
 
 static void
-add_text (GPtrArray *texts, const char *format, const char *a, const char *b)
+add_text (GPtrArray *texts, const char *a, const char *b, const char *c)
 {
-  GString *text = g_string_new (NULL);
-
-  g_string_append_printf (text, "%s %s %s", format, a, b);
-  g_ptr_array_add (texts, g_string_free (text, FALSE));
+  g_ptr_array_add (texts, g_strjoin (" ", a, b, c, NULL));
 }
 
 /* ---- certificate requests ---- */
@@ -92,7 +89,7 @@ compare_request (GVariant *key, GPtrArray *missing, GError **error)
   if (!files_check_target (path, FALSE, error))
     return FALSE;
   if (csr == NULL || !is_same_text (path, csr))
-    add_text (missing, "the certificate request in", path, "");
+    add_text (missing, "the certificate request in", path, NULL);
   return TRUE;
 }
 
@@ -262,7 +259,7 @@ compare_config (ProvisionFiles *self,
   gboolean done;
   gsize len = 0;
 
-  if (!files_check_target (place.path, place.mkdir, error) ||
+  if (!files_check_target (place.path, place.mkdir, error) || !config_place_check (&place, error) ||
       (is_provisioned &&
        !config_place_render (self->client, flavour, arguments, &text, &len, &default_path, error)))
     return FALSE;

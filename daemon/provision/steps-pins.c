@@ -24,13 +24,14 @@ is_possible_length (const Secret *pin)
   return secret_get_length (pin) > 0 && secret_get_length (pin) <= GGTPM_PIN_MAX_BYTES;
 }
 
-/* NULL without error if there is none. */
+/* NULL without error if there is none; one that somebody named has to be there. */
 static Secret *
 load_credential (const Steps *self, StorePin kind, GError **error)
 {
   const char *dir = g_getenv (CREDENTIALS_VARIABLE);
   const char *name =
       kind == STORE_PIN_SO ? self->plan->so_pin_credential : self->plan->pin_credential;
+  const char *usual = kind == STORE_PIN_SO ? PLAN_CREDENTIAL_SO_PIN : PLAN_CREDENTIAL_PIN;
   g_autofree char *path = dir != NULL ? g_build_filename (dir, name, NULL) : NULL;
   g_autoptr (GError) local_error = NULL;
   g_autoptr (Secret) pin = path != NULL ? secret_read_file (path, &local_error) : NULL;
@@ -39,6 +40,12 @@ load_credential (const Steps *self, StorePin kind, GError **error)
       !g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "the credential %s: %s", name,
                  local_error->message);
+  else if (pin == NULL && !g_str_equal (name, usual))
+    g_set_error (
+        error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+        "ggtpmd has no credential %s: LoadCredential= in a drop-in of ggtpmd.service gives "
+        "it one",
+        name);
   if (pin == NULL || (is_possible_length (pin) && tokens_check_pin (pin, &local_error)))
     return g_steal_pointer (&pin);
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "the credential %s is no PIN: %s",
@@ -88,6 +95,26 @@ provide_pin (Steps *self, StorePin kind, const guint8 *mix, GError **error)
   if (pin == NULL || !store_save_pin (self->store, self->plan->token, kind, pin, error))
     return NULL;
   return g_steal_pointer (&pin);
+}
+
+static gboolean
+check_credential (const Steps *self, StorePin kind, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Secret) pin =
+      get_given (self, kind) == NULL ? load_credential (self, kind, &local_error) : NULL;
+
+  if (local_error == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+gboolean
+steps_check_credentials (const Steps *self, GError **error)
+{
+  return check_credential (self, STORE_PIN_USER, error) &&
+         check_credential (self, STORE_PIN_SO, error);
 }
 
 gboolean

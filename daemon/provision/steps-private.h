@@ -83,6 +83,9 @@ gboolean steps_finish_journal (Steps *self, GError **error) G_GNUC_WARN_UNUSED_R
  * anything is made with them. */
 gboolean steps_provide_pins (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Those of a new token, before anything is done. Errors: GGTPM_ERROR_INVALID_ARGS. */
+gboolean steps_check_credentials (const Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* For a token that is there. */
 gboolean steps_find_pin (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -272,7 +272,8 @@ compare (Steps *self, Missing *missing, GError **error)
 {
   gboolean readers = FALSE;
 
-  if (!look (self, error) || (self->token != NULL && !check_token (self, error)) ||
+  if (!look (self, error) ||
+      !(self->token != NULL ? check_token (self, error) : steps_check_credentials (self, error)) ||
       !check_firmware (self, error) || !steps_readers_differ (self, &readers, error))
     return FALSE;
   missing->readers = readers;

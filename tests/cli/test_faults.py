@@ -5,13 +5,16 @@
 """ggtpmctl where something is missing or wrong: daemon, chip, answer, PIN."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cli  # noqa: E402
 from cli import bus  # noqa: E402
+from gi.repository import Gio  # noqa: E402, I100
 
 EVERY_VERB = (['info'], ['provision'], ['token', 'list'], ['key', 'list'], ['key', 'create', 'k'], ['key', 'csr', 'k'],
               ['key', 'uri', 'k'], ['key', 'install-cert', 'k', __file__], ['key', 'sign', 'k'],
@@ -54,6 +57,30 @@ class SilentDaemon(cli.Case):
         for args in (['status'], ['token', 'list'], ['provision']):
             with self.subTest(args=args):
                 self.assertIn('in time', self.fails(6, 'Timeout', '--timeout', '1', *args, once=True))
+
+
+class EndingDaemon(cli.Case):
+    """It gets the call, and leaves the bus without an answer."""
+
+    def test_no_answer(self):
+        service = self.bus.connect()
+        service.call('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName', '(su)', bus.NAME, 0,
+                     destination='org.freedesktop.DBus')
+        called = threading.Event()
+        service.connection.add_filter(lambda _connection, message, incoming: self.note(called, message, incoming))
+        process = self.popen('--json', 'token', 'list', stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertTrue(called.wait(cli.TIMEOUT_S))
+        service.connection.close_sync()
+        stdout, stderr = process.communicate(timeout=cli.TIMEOUT_S)
+        self.assertEqual((process.returncode, stderr), (6, b''), stdout)
+        self.assertEqual(json.loads(stdout)['error']['name'], 'Unavailable')
+
+    @staticmethod
+    def note(called, message, incoming):
+        if incoming and message.get_message_type() == Gio.DBusMessageType.METHOD_CALL:
+            called.set()
+            return None
+        return message
 
 
 class NoChip(cli.Case):

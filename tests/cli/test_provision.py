@@ -228,6 +228,9 @@ class Refused(Case):
         config = self.write('provision.conf', f'[Greengrass]\nWrite=lite\nLitePath={missing}\n')
         for arguments in ([], ['--plan']):
             self.assertIn(missing, self.fails(1, 'Failed', 'provision', '--config', config, *arguments))
+        config = self.write('provision.conf', f"[Greengrass]\nWrite=v2\nV2Path={self.at('v2.yaml')}\nGroup=no-such\n")
+        for arguments in ([], ['--plan']):
+            self.assertIn('no-such', self.fails(2, 'InvalidArgs', 'provision', '--config', config, *arguments))
         self.assert_untouched()
 
     def test_unwritable(self):
@@ -298,7 +301,14 @@ class Pins(Case):
         for text in ('', 'a\tb', 'x' * 200):
             self.put('ggtpm.user-pin', text)
             self.assertIn('ggtpm.user-pin', self.fails(2, 'InvalidArgs', 'provision', '--config', config))
+            self.fails(2, 'InvalidArgs', 'provision', '--config', config, '--plan')
         os.unlink(os.path.join(self.credentials, 'ggtpm.user-pin'))
+        # one that is named has to be there
+        os.unlink(os.path.join(self.credentials, 'other'))
+        for args in ((), ('--plan',)):
+            self.assertIn('no credential other', self.fails(2, 'InvalidArgs', 'provision', '--config', config, *args))
+        self.assertFalse(os.path.exists(self.pin('cred', 'so')))
+        self.put('other', 'so-from-systemd')
         self.ok('provision', '--config', config)
         self.assertRegex(self.pin_text('cred', 'user'), '^[a-z2-7]{30}$')
         self.remove('cred')
