@@ -10,10 +10,15 @@ The helper keeps one library context of OpenSSL (token-helper/library-context.c)
 that alone gives is in the loop beside the loop. Beside the times: how often a thread of any process that takes part
 went to sleep for one signature, which no load of the machine changes much.
 
-    sign.py SIGN-LOOP SIGN-LOOP-SHARED MODULE SIGN-CALLER [--blocks N]
+With --timing NAME the chip takes the published times of a real one (tests/lib/tpm-proxy.c): how much of a signature is
+the way to it. In one program's turn and in ours the chip is then the same bottleneck, so the goals are met by nearly
+everything; what the way costs is the time beside the chip's own.
+
+    sign.py SIGN-LOOP SIGN-LOOP-SHARED MODULE SIGN-CALLER [--blocks N] [--timing SLB9670]
 """
 
 import argparse
+import contextlib
 import glob
 import os
 import statistics
@@ -117,9 +122,23 @@ def run(sides, pids, blocks):
     return rates, sleeps
 
 
+@contextlib.contextmanager
+def start_chip(timing):
+    """The TCTI configuration of a swtpm, at the speed of a real chip if that is wanted, and its processes."""
+    with swtpm.Swtpm() as tpm:
+        bus.open_to_daemon(tpm)
+        if timing is None:
+            yield tpm.tcti, [tpm.process]
+            return
+        with swtpm.Proxy(tpm) as proxy:
+            os.chmod(proxy.socket, 0o666)
+            proxy.rules('timing ' + timing)
+            yield proxy.tcti, [tpm.process, proxy.process]
+
+
 def measure(arguments):
-    with bus.Bus() as system_bus, swtpm.Swtpm() as tpm, bus.FakePolkit(system_bus), \
-            bus.Daemon(system_bus, tpm, environment={'G_MESSAGES_DEBUG': ''}) as daemon:
+    with bus.Bus() as system_bus, start_chip(arguments.timing) as (tcti, chip), bus.FakePolkit(system_bus), \
+            bus.Daemon(system_bus, tcti, environment={'G_MESSAGES_DEBUG': ''}) as daemon:
         client = system_bus.connect()
         job = client.call(bus.ROOT, 'org.ggtpm1.Provisioning', 'Provision', '(a{sv})', {})
         key = client.wait_job(job)['Result']['key']
@@ -130,8 +149,9 @@ def measure(arguments):
         processes = (loop, shared, empty, *callers)
 
         def pids():
-            parts = (*processes, system_bus, daemon, tpm)
-            return [part.process.pid for part in parts] + find_children(daemon.process.pid)
+            parts = (*processes, system_bus, daemon)
+            return [process.pid for process in (*(part.process for part in parts), *chip)] + \
+                find_children(daemon.process.pid)
 
         sides = {LOOP: loop.rate, SHARED: shared.rate, ONE: lambda: rate(callers[:1]), MANY: lambda: rate(callers),
                  EMPTY: lambda: rate([empty])}
@@ -148,6 +168,7 @@ def main():
     parser.add_argument('module')
     parser.add_argument('caller')
     parser.add_argument('--blocks', type=int, default=40)
+    parser.add_argument('--timing')
     arguments = parser.parse_args()
     if os.getuid() != 0 or not swtpm.available():
         print('needs root and swtpm')

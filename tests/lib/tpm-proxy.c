@@ -6,6 +6,7 @@
  * swtpm look like another chip, and makes it fail. RULES is a file, looked at before each command; a line is one of
  *
  *   identity NAME           fixed properties of the chip NAME (see `identities`)
+ *   timing NAME             what a real chip takes time for takes that time (see `timings`); swtpm's own is part of it
  *   property HEX HEX        a TPM_PT and its value
  *   vendor HEX HEX          a vendor property and its value, any bytes, as Infineon's chips answer it
  *   COMMAND ACTION [ARGUMENT] [COUNT]
@@ -21,6 +22,7 @@
  *   half N      the chip's answer, only its first N bytes, and never more
  *   size N      the chip's answer with N as the size in its header
  *   delay MS    the chip's answer, later
+ *   stale -     the chip does the command; answers as to the one before, as a chip whose answers come out of order
  *   eof -       closes the connection; the chip does not see the command
  *   lost -      the chip does the command; then closes the connection
  *   hang -      never answers
@@ -71,6 +73,29 @@ static const Identity identities[] = {
   { "SLB9673-27.13", "SLB9673", 159, 8, 2020, 0x001b000d, 0x00450000, TRUE },
 };
 
+/*
+ * What is published of a chip: RSA means RSA-2048, ECC P-256. Commands that nothing is published of take swtpm's time,
+ * so that a bench at the speed of a real chip is a lower bound.
+ */
+typedef struct
+{
+  const char *name;
+  guint32 rsa_create_us;
+  guint32 rsa_private_us;
+  guint32 rsa_public_us; /* also verifying */
+  guint32 ecc_create_us;
+  guint32 ecc_sign_us;
+  guint32 ecc_verify_us;
+  guint32 ecdh_us;
+  guint32 random_us; /* for a byte */
+  guint32 hash_us;   /* the same */
+} Timing;
+
+static const Timing timings[] = {
+  /* wolfTPM's README: firmware 7.85, SPI at 43 MHz; 14.033 KB/s of random numbers, 136.763 KB/s of SHA-256 */
+  { "SLB9670", 2196230, 163207, 8893, 231350, 68865, 113539, 232144, 70, 7 },
+};
+
 typedef enum
 {
   ACTION_NONE,
@@ -82,6 +107,7 @@ typedef enum
   ACTION_HALF,
   ACTION_SIZE,
   ACTION_DELAY,
+  ACTION_STALE,
   ACTION_EOF,
   ACTION_LOST,
   ACTION_HANG,
@@ -89,7 +115,8 @@ typedef enum
 } Action;
 
 static const char *const action_names[] = {
-  NULL, "rc", "raw", "garbage", "noise", "short", "half", "size", "delay", "eof", "lost", "hang",
+  NULL,   "rc",    "raw",   "garbage", "noise", "short", "half",
+  "size", "delay", "stale", "eof",     "lost",  "hang",
 };
 
 G_STATIC_ASSERT (G_N_ELEMENTS (action_names) == N_ACTIONS);
@@ -112,6 +139,8 @@ typedef struct
   GHashTable *properties; /* TPM_PT to value */
   GHashTable *vendor;     /* vendor property to value in hexadecimal */
   gboolean crosses_groups;
+  const Timing *timing; /* NULL: swtpm's own */
+  GByteArray *last;     /* answer; NULL: none yet */
 } Proxy;
 
 static guint32
@@ -191,6 +220,19 @@ set_identity (Proxy *proxy, const char *name)
   exit (1);
 }
 
+static void
+set_timing (Proxy *proxy, const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (timings); i++)
+    if (g_str_equal (timings[i].name, name))
+      {
+        proxy->timing = &timings[i];
+        return;
+      }
+  g_printerr ("tpm-proxy: no timing `%s`\n", name);
+  exit (1);
+}
+
 static Action
 parse_action (const char *name)
 {
@@ -213,6 +255,11 @@ parse_line (Proxy *proxy, const char *line)
   if (g_str_equal (words[0], "identity") && n == 2)
     {
       set_identity (proxy, words[1]);
+      return;
+    }
+  if (g_str_equal (words[0], "timing") && n == 2)
+    {
+      set_timing (proxy, words[1]);
       return;
     }
   if (g_str_equal (words[0], "property") && n == 3)
@@ -258,6 +305,7 @@ load_rules (Proxy *proxy)
   g_hash_table_remove_all (proxy->properties);
   g_hash_table_remove_all (proxy->vendor);
   proxy->crosses_groups = FALSE;
+  proxy->timing = NULL;
   lines = g_strsplit (text, "\n", -1);
   for (char **line = lines; *line != NULL; line++)
     parse_line (proxy, *line);
@@ -376,6 +424,130 @@ rewrite (Proxy *proxy, const GByteArray *command, GByteArray *answer)
   g_mutex_unlock (&proxy->mutex);
 }
 
+/* ---- the time that a chip takes ---- */
+
+static guint16
+get_be16 (const GByteArray *frame, gsize offset)
+{
+  if (offset + 2 > frame->len)
+    return 0;
+  return (guint16)(frame->data[offset] << 8 | frame->data[offset + 1]);
+}
+
+/* Of the first parameter. @n_handles: of the answer */
+static gsize
+find_parameters (const GByteArray *answer, guint n_handles)
+{
+  gboolean has_sessions = get_be16 (answer, 0) == TPM2_ST_SESSIONS;
+
+  return HEADER_SIZE + 4 * n_handles + (has_sessions ? 4 : 0);
+}
+
+/* @offset: of a TPM2B_PUBLIC */
+static guint32
+get_creation_us (const Timing *timing, const GByteArray *answer, gsize offset)
+{
+  guint16 type = get_be16 (answer, offset + 2);
+
+  if (type == TPM2_ALG_RSA)
+    return timing->rsa_create_us;
+  return type == TPM2_ALG_ECC ? timing->ecc_create_us : 0;
+}
+
+static gboolean
+is_rsa_scheme (guint16 scheme)
+{
+  return scheme == TPM2_ALG_RSASSA || scheme == TPM2_ALG_RSAPSS;
+}
+
+/* The signature to verify is the last of the command; an RSA one has all the length of its key. */
+static guint32
+get_verification_us (const Timing *timing, const GByteArray *command)
+{
+  return command->len > 256 ? timing->rsa_public_us : timing->ecc_verify_us;
+}
+
+static guint32
+get_command_us (const Timing *timing, const GByteArray *command, const GByteArray *answer)
+{
+  gsize first = find_parameters (answer, 0);
+
+  switch (get_be32 (command->data + 6))
+    {
+    case TPM2_CC_Create:
+      return get_creation_us (timing, answer, first + 2 + get_be16 (answer, first));
+    case TPM2_CC_CreatePrimary:
+      return get_creation_us (timing, answer, find_parameters (answer, 1));
+    case TPM2_CC_CreateLoaded:
+      first = find_parameters (answer, 1);
+      return get_creation_us (timing, answer, first + 2 + get_be16 (answer, first));
+    case TPM2_CC_Sign:
+      return is_rsa_scheme (get_be16 (answer, first)) ? timing->rsa_private_us
+                                                      : timing->ecc_sign_us;
+    case TPM2_CC_RSA_Decrypt:
+      return timing->rsa_private_us;
+    case TPM2_CC_RSA_Encrypt:
+      return timing->rsa_public_us;
+    case TPM2_CC_VerifySignature:
+      return get_verification_us (timing, command);
+    case TPM2_CC_ECDH_KeyGen:
+    case TPM2_CC_ECDH_ZGen:
+      return timing->ecdh_us;
+    case TPM2_CC_GetRandom:
+      return timing->random_us * get_be16 (answer, first);
+    case TPM2_CC_Hash:
+    case TPM2_CC_SequenceUpdate:
+    case TPM2_CC_SequenceComplete:
+      return timing->hash_us * command->len;
+    default:
+      return 0;
+    }
+}
+
+/* What swtpm has taken since @start is part of it. */
+static void
+take_time (Proxy *proxy, const GByteArray *command, const GByteArray *answer, gint64 start)
+{
+  const Timing *timing;
+  gint64 left;
+
+  g_mutex_lock (&proxy->mutex);
+  timing = proxy->timing;
+  g_mutex_unlock (&proxy->mutex);
+  if (timing == NULL || get_be32 (answer->data + 6) != TPM2_RC_SUCCESS)
+    return;
+  left = start + get_command_us (timing, command, answer) - g_get_monotonic_time ();
+  if (left > 0)
+    g_usleep ((gulong)left);
+}
+
+static GByteArray *
+copy_bytes (const GByteArray *bytes)
+{
+  GByteArray *copy = g_byte_array_new ();
+
+  return g_byte_array_append (copy, bytes->data, bytes->len);
+}
+
+/* Keeps @answer for the next time, and returns the one before; takes @answer. */
+static GByteArray *
+swap_last (Proxy *proxy, GByteArray *answer, gboolean is_wanted)
+{
+  GByteArray *before;
+
+  g_mutex_lock (&proxy->mutex);
+  before = g_steal_pointer (&proxy->last);
+  proxy->last = copy_bytes (answer);
+  g_mutex_unlock (&proxy->mutex);
+  if (is_wanted && before != NULL)
+    {
+      g_byte_array_unref (answer);
+      return before;
+    }
+  g_clear_pointer (&before, g_byte_array_unref);
+  return answer;
+}
+
 static GByteArray *
 new_answer (guint32 rc, guint n_body)
 {
@@ -470,7 +642,8 @@ static gboolean
 needs_chip (Action action)
 {
   return action == ACTION_NONE || action == ACTION_SHORT || action == ACTION_HALF ||
-         action == ACTION_SIZE || action == ACTION_DELAY || action == ACTION_LOST;
+         action == ACTION_SIZE || action == ACTION_DELAY || action == ACTION_STALE ||
+         action == ACTION_LOST;
 }
 
 /* @out_action: what was done */
@@ -480,6 +653,7 @@ answer_command (Proxy *proxy, const GByteArray *command, Action *out_action)
   g_autofree char *argument = NULL;
   Action action = find_action (proxy, get_be32 (command->data + 6), &argument);
   g_autoptr (GByteArray) answer = NULL;
+  gint64 start = g_get_monotonic_time ();
   guint number;
 
   *out_action = action;
@@ -491,6 +665,8 @@ answer_command (Proxy *proxy, const GByteArray *command, Action *out_action)
   if (answer == NULL || action == ACTION_LOST)
     return NULL;
   rewrite (proxy, command, answer);
+  take_time (proxy, command, answer, start);
+  answer = swap_last (proxy, g_steal_pointer (&answer), action == ACTION_STALE);
   number = argument != NULL ? (guint)g_ascii_strtoull (argument, NULL, 10) : 0;
   if (action == ACTION_SHORT || action == ACTION_HALF)
     g_byte_array_set_size (answer, MIN (answer->len, number));

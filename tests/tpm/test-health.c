@@ -691,7 +691,7 @@ test_faults (Fixture *fixture, gconstpointer data)
 {
   static const char *const rules[] = { "any garbage",   "any eof",   "any short 7",
                                        "any short 12",  "any noise", "any size 11",
-                                       "any size 9000", "17a lost" };
+                                       "any size 9000", "17a lost",  "any stale" };
 
   chip_comes_up (fixture, TRUE);
   for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)

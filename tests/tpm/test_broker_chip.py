@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -261,6 +262,28 @@ class Stop(ChipCase):
                 os.rename(os.path.join(run, "new"), os.path.join(run, "internal.sock"))
                 self.assertEqual(broker.stop(), 0)
             self.assertEqual(os.listdir(run), ["internal.sock"])
+
+
+class Timing(ChipCase):
+    """The proxy at the published speed of an SLB 9670: what takes swtpm a millisecond takes what it takes there."""
+
+    def took(self, client, command):
+        start = time.monotonic()
+        code, body = client.ask(command)
+        self.assertEqual(code, 0)
+        return time.monotonic() - start, body
+
+    def test_slb9670(self):
+        with swtpm.Proxy(self.tpm) as proxy, tpm_client.connect(proxy.socket) as client:
+            proxy.rules("timing SLB9670")
+            for public, created, signed in ((tpm_client.ECC_PUBLIC, 0.231, 0.068),
+                                            (tpm_client.RSA_PUBLIC, 2.196, 0.163)):
+                seconds, body = self.took(client, tpm_client.create_primary(public))
+                self.assertGreater(seconds, created)
+                key = struct.unpack(">I", body[:4])[0]
+                self.assertGreater(self.took(client, tpm_client.sign(key))[0], signed)
+                client.flush(key)
+            self.assertGreater(self.took(client, get_random(48))[0], 48 / 14400)
 
 
 class Frames(ChipCase):
