@@ -10,6 +10,9 @@
 #define LOGIN1_PATH      "/org/freedesktop/login1"
 #define LOGIN1_INTERFACE "org.freedesktop.login1.Manager"
 
+/* One for each: for both at once logind wants the right to inhibit the lid switch, which services do not have. */
+static const char *const held[] = { "sleep", "shutdown" };
+
 struct _Logind
 {
   GDBusConnection *connection;
@@ -18,15 +21,22 @@ struct _Logind
   guint watch_id;
   guint sleep_id;
   guint shutdown_id;
-  int lock; /* logind's; -1: none */
+  int locks[G_N_ELEMENTS (held)]; /* logind's; -1: none */
 };
 
 static void
-drop_lock (Logind *logind)
+drop_lock (int *lock)
 {
-  if (logind->lock >= 0)
-    close (logind->lock);
-  logind->lock = -1;
+  if (*lock >= 0)
+    close (*lock);
+  *lock = -1;
+}
+
+static void
+drop_locks (Logind *logind)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (held); i++)
+    drop_lock (&logind->locks[i]);
 }
 
 static void
@@ -36,7 +46,7 @@ inhibit_done (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GUnixFDList) fds = NULL;
   g_autoptr (GVariant) reply = g_dbus_connection_call_with_unix_fd_list_finish (
       G_DBUS_CONNECTION (source), &fds, result, &error);
-  Logind *logind = data;
+  int *lock = data;
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
@@ -46,25 +56,25 @@ inhibit_done (GObject *source, GAsyncResult *result, gpointer data)
                  error != NULL ? error->message : "no descriptor");
       return;
     }
-  drop_lock (logind);
-  logind->lock = g_unix_fd_list_get (fds, 0, NULL);
+  drop_lock (lock);
+  *lock = g_unix_fd_list_get (fds, 0, NULL);
 }
 
 static void
-take_lock (Logind *logind)
+take_locks (Logind *logind)
 {
-  g_dbus_connection_call_with_unix_fd_list (
-      logind->connection, LOGIN1_NAME, LOGIN1_PATH, LOGIN1_INTERFACE, "Inhibit",
-      g_variant_new ("(ssss)", "sleep:shutdown", "ggtpmd", "saving what is loaded in the TPM",
-                     "delay"),
-      G_VARIANT_TYPE ("(h)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, logind->cancellable,
-      inhibit_done, logind);
+  for (gsize i = 0; i < G_N_ELEMENTS (held); i++)
+    g_dbus_connection_call_with_unix_fd_list (
+        logind->connection, LOGIN1_NAME, LOGIN1_PATH, LOGIN1_INTERFACE, "Inhibit",
+        g_variant_new ("(ssss)", held[i], "ggtpmd", "saving what is loaded in the TPM", "delay"),
+        G_VARIANT_TYPE ("(h)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, logind->cancellable,
+        inhibit_done, &logind->locks[i]);
 }
 
 static void
 on_quiet (gpointer data)
 {
-  drop_lock (data);
+  drop_locks (data);
 }
 
 /* @rest: what the signal is about. */
@@ -79,7 +89,7 @@ prepare (Logind *logind, BrokerRest rest, GVariant *parameters)
   broker_set_rest (logind->broker, about_to ? rest : BROKER_REST_NONE, about_to ? on_quiet : NULL,
                    logind);
   if (!about_to)
-    take_lock (logind);
+    take_locks (logind);
 }
 
 static void
@@ -109,7 +119,7 @@ on_prepare_for_shutdown (GDBusConnection *connection,
 static void
 on_login1_appeared (GDBusConnection *connection, const char *name, const char *owner, gpointer data)
 {
-  take_lock (data);
+  take_locks (data);
 }
 
 static guint
@@ -128,7 +138,8 @@ logind_new (GDBusConnection *connection, Broker *broker)
   logind->connection = g_object_ref (connection);
   logind->broker = broker;
   logind->cancellable = g_cancellable_new ();
-  logind->lock = -1;
+  for (gsize i = 0; i < G_N_ELEMENTS (held); i++)
+    logind->locks[i] = -1;
   logind->sleep_id = subscribe (logind, "PrepareForSleep", on_prepare_for_sleep);
   logind->shutdown_id = subscribe (logind, "PrepareForShutdown", on_prepare_for_shutdown);
   logind->watch_id =
@@ -147,7 +158,7 @@ logind_free (Logind *logind)
   g_dbus_connection_signal_unsubscribe (logind->connection, logind->shutdown_id);
   /* nobody is called back after this */
   broker_set_rest (logind->broker, BROKER_REST_NONE, NULL, NULL);
-  drop_lock (logind);
+  drop_locks (logind);
   g_object_unref (logind->connection);
   g_free (logind);
 }

@@ -10,8 +10,8 @@
 G_BEGIN_DECLS
 
 /*
- * Logind: holds the system's sleep and its power-off (logind's delay lock) until nothing of the broker's is left in
- * the chip, which forgets what is loaded; before the power goes the chip is told of it, too. Without logind it does
+ * Logind: holds the system's sleep and its power-off (two delay locks of logind) until nothing of the broker's is left
+ * in the chip, which forgets what is loaded; before the power goes the chip is told of it, too. Without logind it does
  * nothing. Main thread.
  */
 typedef struct _Logind Logind;
