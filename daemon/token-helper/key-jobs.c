@@ -124,7 +124,7 @@ key_jobs_run_decrypt (Request *request, json_object *answer, GError **error)
   if (rv == CKR_OK)
     rv = functions->C_Decrypt (session, (CK_BYTE *)g_bytes_get_data (data, NULL),
                                g_bytes_get_size (data), buffer, &len);
-  if (!pkcs11_check (rv, "decrypting", error))
+  if (!pkcs11_check_last (request->pkcs11, rv, "decrypting", error))
     return FALSE;
   plain = g_bytes_new (buffer, len);
   secret_wipe (buffer, sizeof buffer);

@@ -408,7 +408,7 @@ objects_sign (Pkcs11 *pkcs11,
   rv = functions->C_SignInit (session, &mechanism, object);
   if (rv == CKR_OK)
     rv = functions->C_Sign (session, data->data, data->len, signature, &len);
-  if (!pkcs11_check (rv, "signing", error))
+  if (!pkcs11_check_last (pkcs11, rv, "signing", error))
     return NULL;
   return is_ecdsa ? encode_ecdsa (signature, len) : g_bytes_new (signature, len);
 }

@@ -169,6 +169,15 @@ pkcs11_free (Pkcs11 *self)
   g_free (self);
 }
 
+gboolean
+pkcs11_check_last (Pkcs11 *self, CK_RV rv, const char *what, GError **error)
+{
+  if (pkcs11_check (rv, what, error))
+    return TRUE;
+  pkcs11_close (self);
+  return FALSE;
+}
+
 /* All 0 where there is none. */
 static void
 look_at_database (Pkcs11 *self, struct stat *out_status)

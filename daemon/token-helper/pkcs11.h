@@ -26,6 +26,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Pkcs11, pkcs11_free)
 /* The one place where a CK_RV becomes a GError: `WHAT: CKR_NAME (0x000000a0): meaning`. */
 gboolean pkcs11_check (CK_RV rv, const char *what, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same for the last call of an operation. libtpm2_pkcs11 1.9 leaves one that failed active, and its session then
+ * refuses everything (CKR_OPERATION_ACTIVE): after a failure all is closed, as by pkcs11_close(). */
+gboolean pkcs11_check_last (Pkcs11 *self, CK_RV rv, const char *what, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
 /* C_Initialize at the first call. The function table, owned by @self. */
 CK_FUNCTION_LIST *pkcs11_get_functions (Pkcs11 *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -226,13 +226,22 @@ tokens_decrypt (Tokens *self,
 {
   TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
   Signing signing = { token, id, .data = data, .given_pin = pin };
+  guint64 len;
 
   if (key == NULL)
     return NULL;
-  if (g_str_has_prefix (key->algorithm, "rsa-"))
+  if (!g_str_has_prefix (key->algorithm, "rsa-"))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED,
+                   "a key of %s cannot decrypt: RSA's can", key->algorithm);
+      return NULL;
+    }
+  len = g_ascii_strtoull (key->algorithm + strlen ("rsa-"), NULL, 10) / 8;
+  if (g_bytes_get_size (data) == len)
     return sign (self, tpm, &signing, cancellable, error);
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED,
-               "a key of %s cannot decrypt: RSA's can", key->algorithm);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "what a key of %s decrypts has %" G_GUINT64_FORMAT " bytes, not %" G_GSIZE_FORMAT,
+               key->algorithm, len, g_bytes_get_size (data));
   return NULL;
 }
 

@@ -129,6 +129,7 @@ class Bare(cli.Case):
         self.fails(3, 'NotFound', 'key', 'csr', 'greenkey')
         self.fails(3, 'NotFound', 'key', 'create', 'greenkey')
         self.assertIn("'t'", self.fails(3, 'NotFound', 'key', 'list', '--token', 't'))
+        self.assertIn('no token yet', self.fails(3, 'NotFound', 'token', 'verify'))
         self.fails(3, 'NotFound', 'config', 'write', 'v1', '--path', self.path('none.json'))
         self.assertFalse(os.path.exists(self.path('none.json')))
 
@@ -463,7 +464,7 @@ class Provisioning(cli.Case):
         self.ok('tpm', 'take-ownership')
         self.ok('provision')
         self.fails(4, 'AuthFailed', 'key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'wrong', once=True)
-        self.assertEqual(self.json('status')['health']['lockout_counter'], 1)
+        bus.wait_for(lambda: self.json('status')['health']['lockout_counter'] == 1, 'the failure to be counted')
         self.daemon.kill()
         self.tpm.kill()
         self.tpm.start()
@@ -795,7 +796,12 @@ class Provisioned(cli.Case):
         value = self.json('key', 'decrypt', 'rsakey', stdin=cipher)
         self.assertEqual(base64.b64decode(value['plain']), b'secret')
         self.fails(1, 'NotSupported', 'key', 'decrypt', 'greenkey', stdin=cipher)
-        self.fails(2, 'InvalidArgs', 'key', 'decrypt', 'rsakey', stdin=b'x' * 513)
+        for size in (7, 255, 257, 513):
+            self.fails(2, 'InvalidArgs', 'key', 'decrypt', 'rsakey', stdin=b'x' * size)
+        # not made for this key: said so, and nothing stays behind of it
+        self.assertIn('decrypting', self.fails(1, 'Failed', 'key', 'decrypt', 'rsakey', stdin=bytes(255) + b'x'))
+        self.assertEqual(self.run_ctl('key', 'decrypt', 'rsakey', stdin=cipher).stdout, b'secret')
+        self.ok('key', 'csr', 'greenkey')
 
     def test_key_attributes(self):
         keys = {one['label']: one for one in self.json('key', 'list')['keys']}

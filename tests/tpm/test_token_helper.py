@@ -133,6 +133,8 @@ class TokenHelperTest(unittest.TestCase):
         self.assertEqual([token["label"] for token in listed], ["t"])
         # TPMT_PUBLIC: ECC, nameAlg SHA-256, fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth; uses
         self.assertRegex(listed[0]["keys"][0].pop("public-area"), "^0023000b000[4-6]0072")
+        # the day, as eight digits
+        self.assertRegex(bytes.fromhex(listed[0]["keys"][0].pop("start-date")), rb"^20\d\d[01]\d[0-3]\d$")
         self.assertEqual(listed[0]["keys"],
                          [{"label": "k", "id": "01", "algorithm": "ecc-p256", "spki": made["spki"]}])
         signing = {"token": "t", "pin": "u" * 64, "id": "01", "mechanism": "ecdsa", "hash": "sha256"}
