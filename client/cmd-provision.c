@@ -23,8 +23,9 @@
 typedef struct
 {
   gboolean wait;
-  gboolean quiet;   /* it only looks: no progress to show */
-  GBytes *config;   /* --config; NULL: none */
+  gboolean quiet; /* it only looks: no progress to show */
+  GBytes *config; /* --config; NULL: none */
+  const char *config_name;
   char *job;        /* out */
   GVariant *result; /* out: the job's, a{sv} */
 } ProvisionCall;
@@ -57,6 +58,17 @@ add_config (GVariant *arguments, GBytes *config, GUnixFDList *descriptors, GErro
   return g_variant_ref_sink (g_variant_dict_end (dict));
 }
 
+/* What is wrong in the file is told with its name, which the daemon does not know. */
+static void
+name_config (const ProvisionCall *call, GError **error)
+{
+  if (call->config == NULL || error == NULL ||
+      !g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS))
+    return;
+  g_dbus_error_strip_remote_error (*error);
+  g_prefix_error (error, "%s: ", call->config_name);
+}
+
 /* PinCall */
 static gboolean
 call_provision (Client *client,
@@ -76,7 +88,10 @@ call_provision (Client *client,
   if (!ggtpm_provisioning_call_provision_sync (
           client->provisioning, complete, client_get_flags (client), client_get_timeout_ms (client),
           descriptors, &call->job, NULL, NULL, error))
-    return FALSE;
+    {
+      name_config (call, error);
+      return FALSE;
+    }
   if (!call->wait)
     return TRUE;
   call->result = progress_wait (
@@ -448,6 +463,7 @@ cmd_provision (Client *client, const Options *options, GError **error)
 
   if (!check_options (options, error))
     return FALSE;
+  call.config_name = options->config;
   if (options->config != NULL &&
       (call.config = files_read (options->config, CONFIG_MAX_BYTES, error)) == NULL)
     return FALSE;

@@ -162,6 +162,7 @@ objects_list_jobs (Client *client)
 }
 
 /* Nothing is found while the daemon cannot look: that is another error than nothing being there. */
+/* @name: NULL: any would do */
 static gpointer
 fail_not_found (Client *client,
                 const char *what,
@@ -170,16 +171,19 @@ fail_not_found (Client *client,
                 GError **error)
 {
   const char *state = ggtpm_manager_get_state (client->manager);
-  g_autofree char *clean = output_clean (name);
+  g_autofree char *clean = name != NULL ? output_clean (name) : NULL;
+  g_autofree char *wanted =
+      name != NULL ? g_strdup_printf ("%s '%s'", what, clean) : g_strdup (what);
 
   if (there[0] == '\0' && g_strcmp0 (state, "ready") != 0)
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE,
-                 "no %s '%s' is known, since the TPM is not ready (%s): %s", what, clean,
-                 get_text (state), get_text (ggtpm_manager_get_state_reason (client->manager)));
+                 "no %s is known, since the TPM is not ready (%s): %s", wanted, get_text (state),
+                 get_text (ggtpm_manager_get_state_reason (client->manager)));
   else
-    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND, "no %s '%s'%s%s", what, clean,
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_FOUND, "no %s%s%s", wanted,
                  there[0] != '\0' ? "; there is "
-                                  : "; there is none: `ggtpmctl provision` makes one",
+                 : name != NULL   ? "; there is none: `ggtpmctl provision` makes one"
+                                  : " yet: `ggtpmctl provision` makes one",
                  there);
   return NULL;
 }
@@ -216,7 +220,7 @@ objects_find_token (Client *client, const char *label, GError **error)
   for (guint i = 0; i < tokens->len; i++)
     if (g_strcmp0 (ggtpm_token_get_label (g_ptr_array_index (tokens, i)), label) == 0)
       return g_object_ref (g_ptr_array_index (tokens, i));
-  return fail_not_found (client, "token", label != NULL ? label : "", labels, error);
+  return fail_not_found (client, "token", label, labels, error);
 }
 
 /* `TOKEN/LABEL (id HEX)`, separated by commas. */

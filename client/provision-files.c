@@ -278,7 +278,7 @@ place_config (ProvisionFiles *self, GVariant *config, gboolean *out_changed, GEr
   g_autoptr (GVariant) arguments =
       g_variant_lookup_value (config, "options", G_VARIANT_TYPE_VARDICT);
   const char *flavour = lookup (config, "flavour");
-  g_autofree char *step = g_strconcat ("writing the Greengrass configuration ", flavour, NULL);
+  g_autofree char *step = g_strconcat ("looking at the Greengrass configuration ", flavour, NULL);
   g_autofree char *path = NULL;
 
   progress_tell (self->client, step);

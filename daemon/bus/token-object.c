@@ -133,7 +133,8 @@ handle_create_key (GgtpmToken *skeleton,
   args->token = g_strdup (object->label);
   args->label = g_strdup (label);
   args->algorithm = g_strdup (algorithm);
-  if (!options_parse (options, fds, table, &error) || !tokens_check_label (label, "key", &error) ||
+  if (!options_parse (options, fds, table, &error) ||
+      !tokens_check_label (label, "the label of the key", &error) ||
       !tokens_check_algorithm (algorithm, &error) || !check_id (args->id, &error))
     {
       reply_error (invocation, error);

@@ -244,8 +244,10 @@ check_greengrass (const Plan *plan, GError **error)
   for (char **name = greengrass->flavours; *name != NULL; name++)
     if (!g_strv_contains (flavours, *name))
       {
-        g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                     "[Greengrass] Write: '%s' is not known: there are v1, v2 and lite", *name);
+        g_set_error (
+            error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+            "[Greengrass] Write: '%s' is not known: there are v1, v2 and lite, separated by spaces",
+            *name);
         return FALSE;
       }
   return TRUE;

@@ -114,12 +114,13 @@ class Whole(Case):
         config = self.wide()
         planned = self.json('provision', '--plan', '--config', config)
         self.assertEqual(len(planned['missing']), 11, planned)
+        self.assertEqual([text for text in planned['missing'] if text != text.strip()], [])
         self.assertEqual(planned['waiting'], [self.at('device.pem')])
         self.assertEqual([name for name in os.listdir(self.place) if name != 'provision.conf'], [])
 
         result = self.run_ctl('provision', '--config', config)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn('writing the Greengrass configuration v2\n', result.stderr)
+        self.assertIn('looking at the Greengrass configuration v2\n', result.stderr)
         self.assertIn(f"CSR    {self.at('device.csr')}\n", result.stdout.decode())
         self.assertIn('Waited for:\n', result.stdout.decode())
 
@@ -254,6 +255,7 @@ class Refused(Case):
                              ('[Greengrass]\nWrite=v9\n', 'v9', 'lite')):
             config = self.write('provision.conf', text)
             message = self.fails(2, 'InvalidArgs', 'provision', '--config', config)
+            self.assertTrue(message.startswith(f'{config}: '), message)
             for part in parts:
                 self.assertIn(part, message)
         config = self.write('provision.conf', '[Token]\nPinReaders=user:nobody-of-that-name\n')
