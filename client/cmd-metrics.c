@@ -38,13 +38,19 @@ append_escaped (GString *text, const char *value)
     }
 }
 
-/* Every family is a gauge: what is counted in the chip may go back. */
+static void
+begin_type (Metrics *metrics, const char *name, const char *help, const char *type)
+{
+  metrics->name = name;
+  g_string_append_printf (metrics->text, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name,
+                          help, name, type);
+}
+
+/* A family is a gauge unless the daemon alone counts: what is counted in the chip may go back. */
 static void
 begin (Metrics *metrics, const char *name, const char *help)
 {
-  metrics->name = name;
-  g_string_append_printf (metrics->text, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s gauge\n",
-                          name, help, name);
+  begin_type (metrics, name, help, "gauge");
 }
 
 /* @text: the value as Prometheus has it; @value: for JSON; names and values of labels, up to a NULL. */
@@ -189,6 +195,22 @@ add_latencies (Metrics *metrics, GVariant *now, GVariant *baseline)
     add_time (metrics, median, "command", command, NULL);
 }
 
+static void
+add_healings (Metrics *metrics, GVariant *healings)
+{
+  GVariantIter iter;
+  const char *action;
+  guint32 count;
+
+  if (healings == NULL)
+    return;
+  begin_type (metrics, "healings_total", "Steps of healing that ggtpmd has done since its start.",
+              "counter");
+  g_variant_iter_init (&iter, healings);
+  while (g_variant_iter_next (&iter, "{&su}", &action, &count))
+    add (metrics, count, "action", action, NULL);
+}
+
 /* What the chip does not say is left out. */
 static void
 add_count (Metrics *metrics, const char *name, const char *help, guint32 count)
@@ -209,9 +231,6 @@ add_foresight (Metrics *metrics, GgtpmHealth *health)
   add_single (metrics, "lockout_expected_timestamp_seconds",
               "When the TPM locks if that goes on; 0: not foreseeable.",
               ggtpm_health_get_lockout_expected_at (health));
-  add_single (metrics, "lockout_resets",
-              "Lockout counters that the daemon has reset since its start.",
-              ggtpm_health_get_lockout_resets (health));
   add_single (metrics, "unclean_shutdowns", "Losses of power that the TPM was not told of.",
               ggtpm_health_get_unclean_shutdowns (health));
   add_count (metrics, "persistent_objects", "Persistent objects in the TPM.",
@@ -248,6 +267,7 @@ add_health (Metrics *metrics, GgtpmHealth *health)
   add_single (metrics, "self_test_result", "TPM code of the self-test; 0: passed.",
               ggtpm_health_get_self_test_result (health));
   add_foresight (metrics, health);
+  add_healings (metrics, ggtpm_health_get_healings (health));
   add_latencies (metrics, ggtpm_health_get_latency_us (health),
                  ggtpm_health_get_latency_baseline_us (health));
 }

@@ -117,8 +117,8 @@ compare_issues (Monitor *monitor, GVariant *issues)
       g_variant_get_child (issues, i, ISSUE_FORMAT, &id, &severity, &text, &remedy, &since,
                            &evidence);
       if (!g_hash_table_contains (monitor->issues, id))
-        show (monitor, "issue-raised", describe_issue (id, severity, text, remedy), "%s: %s (%s)",
-              severity, text, id);
+        show (monitor, "issue-raised", describe_issue (id, severity, text, remedy),
+              "%s: %s (%s); %s", severity, text, id, remedy);
       g_hash_table_insert (now, g_strdup (id), g_strdup (text));
     }
   show_cleared (monitor, now);
@@ -139,6 +139,48 @@ show_lockout (Monitor *monitor, GgtpmHealth *health)
   output_add (&dict, "lockout_max", "u", max);
   show (monitor, "lockout", g_variant_builder_end (&dict), "%u of %u failed authorisations%s",
         counter, max, locked ? ": locked" : "");
+}
+
+/* What was done, and what belongs to it: `flush (count 3)`. */
+static void
+show_healed (Monitor *monitor, GVariant *parameters)
+{
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GVariant) details = NULL;
+  const char *action = NULL;
+  const char *name = NULL;
+  GVariant *value = NULL;
+  GVariantIter iter;
+
+  if (!g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(sa{sv})")))
+    return;
+  g_variant_get (parameters, "(&s@a{sv})", &action, &details);
+  g_variant_iter_init (&iter, details);
+  while (g_variant_iter_loop (&iter, "{&sv}", &name, &value))
+    {
+      g_autofree char *printed = g_variant_print (value, FALSE);
+
+      g_string_append_printf (text, "%s%s %s", text->len > 0 ? ", " : " (", name, printed);
+    }
+  if (text->len > 0)
+    g_string_append_c (text, ')');
+  output_add (&dict, "action", "s", action);
+  g_variant_builder_add (&dict, "{sv}", "details", details);
+  show (monitor, "healed", g_variant_builder_end (&dict), "%s%s", action, text->str);
+}
+
+static void
+on_proxy_signal (GDBusObjectManagerClient *manager,
+                 GDBusObjectProxy *object,
+                 GDBusProxy *proxy,
+                 const char *sender,
+                 const char *signal,
+                 GVariant *parameters,
+                 gpointer user_data)
+{
+  if (GGTPM_IS_HEALTH (proxy) && g_str_equal (signal, "Healed"))
+    show_healed (user_data, parameters);
 }
 
 static gboolean
@@ -362,6 +404,8 @@ run (Monitor *monitor)
   g_signal_connect (client->connection, "closed", G_CALLBACK (on_closed), monitor);
   g_signal_connect (client->objects, "interface-proxy-properties-changed",
                     G_CALLBACK (on_properties_changed), monitor);
+  g_signal_connect (client->objects, "interface-proxy-signal", G_CALLBACK (on_proxy_signal),
+                    monitor);
   g_signal_connect (client->objects, "object-added", G_CALLBACK (on_object_added), monitor);
   g_signal_connect (client->objects, "object-removed", G_CALLBACK (on_object_removed), monitor);
   g_signal_connect (client->objects, "notify::name-owner", G_CALLBACK (on_owner_changed), monitor);

@@ -57,6 +57,10 @@ static const struct
   { "Health", "PollIntervalSec", VALUE_UINT, G_STRUCT_OFFSET (Config, poll_interval_s), 0, 86400 },
   { "Health", "ResetLockout", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, reset_lockout), 0, 0 },
   { "Health", "SendShutdown", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, send_shutdown), 0, 0 },
+  { "Health", "LockoutResetIntervalSec", VALUE_UINT,
+    G_STRUCT_OFFSET (Config, lockout_reset_interval_s), 0, G_MAXINT32 },
+  { "Health", "FlushLeaked", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, flush_leaked), 0, 0 },
+  { "Health", "RunSelfTest", VALUE_BOOLEAN, G_STRUCT_OFFSET (Config, run_self_test), 0, 0 },
   { "Health", "LockoutMax", VALUE_UINT, G_STRUCT_OFFSET (Config, lockout_max), 0, G_MAXINT32 },
   { "Health", "LockoutIntervalSec", VALUE_UINT, G_STRUCT_OFFSET (Config, lockout_interval_s), 0,
     G_MAXINT32 },
@@ -130,6 +134,9 @@ config_new (void)
   config->poll_interval_s = 60;
   config->reset_lockout = TRUE;
   config->send_shutdown = TRUE;
+  config->lockout_reset_interval_s = 3600;
+  config->flush_leaked = TRUE;
+  config->run_self_test = TRUE;
   return config;
 }
 

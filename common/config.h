@@ -66,6 +66,13 @@ typedef struct
       reset_lockout; /* [Health] ResetLockout=; the healing of docs/security.md; default true */
   gboolean
       send_shutdown; /* [Health] SendShutdown=; before the power goes, mode replace; default true */
+  guint
+      lockout_reset_interval_s; /* [Health] LockoutResetIntervalSec=; the least between two healings while we run; 0:
+                                     only at start; default 3600 */
+  gboolean
+      flush_leaked; /* [Health] FlushLeaked=; what is in the chip and nobody's, mode replace; default true */
+  gboolean
+      run_self_test; /* [Health] RunSelfTest=; when it does not end, or has failed; default true */
   guint lockout_max; /* [Health] LockoutMax=; what MAX_AUTH_FAIL should be; 0: any; default 0 */
   guint lockout_interval_s; /* [Health] LockoutIntervalSec=; LOCKOUT_INTERVAL, the same */
   guint lockout_recovery_s; /* [Health] LockoutRecoverySec=; LOCKOUT_RECOVERY, the same */

@@ -8,9 +8,9 @@
 /* Random, fixed for ever; texts for each are in systemd/ggtpmd.catalog. */
 static const char *const message_ids[] = {
   [LOG_EVENT_STATE_CHANGED] = "6d1c3f0a5b7e4e0f9a2b8c41d7e36f52",
-  [LOG_EVENT_LOCKOUT_RESET] = "e0b94a6c2f1d47c8b35a90d4177c8ea3",
   [LOG_EVENT_PROVISIONED] = "94f7d2b81c6a4d3e8e05f1b3a26c7d90",
   [LOG_EVENT_ISSUE_CLEARED] = "51c8e7a20d9b4f6c9e13b7045af2d86e",
+  [LOG_EVENT_HEALED] = "b8d2f61c90a74e3f8c5506e1d37a9b24",
 };
 
 G_STATIC_ASSERT (G_N_ELEMENTS (message_ids) == LOG_N_EVENTS);
@@ -106,4 +106,19 @@ log_issue_cleared (const char *id, const char *severity, const char *text)
 
   write_issue (message_ids[LOG_EVENT_ISSUE_CLEARED], get_priority ("info"), id, severity, "",
                message);
+}
+
+void
+log_healing (const char *action, const char *text)
+{
+  g_autofree char *message = g_strdup_printf ("healed (%s): %s", action, text);
+  const GLogField fields[] = {
+    { "MESSAGE_ID", message_ids[LOG_EVENT_HEALED], -1 },
+    { "PRIORITY", get_priority ("info"), -1 },
+    { "GGTPM_HEALING", action, -1 },
+    { "MESSAGE", message, -1 },
+    { "GLIB_DOMAIN", "ggtpm", -1 },
+  };
+
+  g_log_structured_array (G_LOG_LEVEL_MESSAGE, fields, G_N_ELEMENTS (fields));
 }

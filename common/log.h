@@ -17,9 +17,9 @@ void log_init (gboolean verbose);
 typedef enum
 {
   LOG_EVENT_STATE_CHANGED,
-  LOG_EVENT_LOCKOUT_RESET,
   LOG_EVENT_PROVISIONED,
   LOG_EVENT_ISSUE_CLEARED,
+  LOG_EVENT_HEALED,
   LOG_N_EVENTS
 } LogEvent;
 
@@ -34,6 +34,9 @@ void log_event (LogEvent event, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void log_issue (const char *id, const char *severity, const char *text, const char *remedy);
 /* It is gone: LOG_EVENT_ISSUE_CLEARED with the field GGTPM_ISSUE. @severity, @text: as it was */
 void log_issue_cleared (const char *id, const char *severity, const char *text);
+
+/* A step of healing was done: LOG_EVENT_HEALED with the field GGTPM_HEALING. @action: of Health.Healings; any thread */
+void log_healing (const char *action, const char *text);
 
 /* The MESSAGE_ID of an issue: UUID of version 5 (RFC 4122, 4.3) in a namespace of our own. Free with g_free(). */
 char *log_get_issue_message_id (const char *id);

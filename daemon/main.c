@@ -204,7 +204,8 @@ start (Daemon *daemon, GError **error)
   daemon->tokens = tokens_new (config, error);
   if (daemon->tokens == NULL)
     return FALSE;
-  daemon->monitor = monitor_new (config, daemon->chip, broker_get_latency (daemon->broker));
+  daemon->monitor = monitor_new (config, daemon->chip, broker_get_latency (daemon->broker),
+                                 broker_get_tally (daemon->broker));
   daemon->service =
       service_new (daemon->connection, config, daemon->tokens, daemon->lane, daemon->chip,
                    daemon->monitor, on_service_ready, on_service_lost, daemon);

@@ -6,6 +6,7 @@
 #include "chip.h"
 #include "clients.h"
 #include "command.h"
+#include "common/log.h"
 #include "directory.h"
 #include "loop.h"
 #include "resource-manager.h"
@@ -78,6 +79,7 @@ struct _Broker
   GThread *thread;
   Directory *directory;
   Latency *latency;
+  Tally *tally;
   int wake_fd;
 
   /* Main thread: who waits for quiet */
@@ -103,6 +105,7 @@ struct _Broker
   guint waiting_serial; /* 0: nobody waits for quiet */
   gboolean quit;
   gboolean tried;   /* the first attempt to open the chip has ended */
+  gboolean opened;  /* once at least */
   gint64 reopen_at; /* 0: now */
   gint64 backoff;
   gint64 last_command;
@@ -294,6 +297,15 @@ on_wake (LoopWatch *watch, guint32 events)
 
 /* The chip */
 
+/* Part 2, 6.6.3: of a session, a handle or a parameter, whichever; both are guesses of an auth that were wrong. */
+static gboolean
+is_auth_failure (TSS2_RC rc)
+{
+  const TSS2_RC base = rc & (TPM2_RC_FMT1 | 0x3f);
+
+  return (rc & TPM2_RC_FMT1) != 0 && (base == TPM2_RC_AUTH_FAIL || base == TPM2_RC_BAD_AUTH);
+}
+
 static TSS2_RC
 chip_func (gpointer data,
            const guint8 *command,
@@ -306,11 +318,28 @@ chip_func (gpointer data,
   gint64 start = g_get_monotonic_time ();
   TSS2_RC rc = chip_transact (broker->chip, command, size, locality, response, out_size);
 
-  if (rc == TSS2_RC_SUCCESS && *out_size >= COMMAND_HEADER_SIZE &&
-      get_be32 (response + COMMAND_CODE_OFFSET) == TPM2_RC_SUCCESS)
+  if (rc != TSS2_RC_SUCCESS || *out_size < COMMAND_HEADER_SIZE)
+    return rc;
+  if (get_be32 (response + COMMAND_CODE_OFFSET) == TPM2_RC_SUCCESS)
     latency_add (broker->latency, get_be32 (command + COMMAND_CODE_OFFSET),
                  g_get_monotonic_time () - start);
+  else if (is_auth_failure (get_be32 (response + COMMAND_CODE_OFFSET)))
+    tally_add (broker->tally, TALLY_AUTH_FAILED, 1);
   return rc;
+}
+
+static void
+note_flushed (Broker *broker)
+{
+  tally_add (broker->tally, TALLY_FLUSHED, resource_manager_take_flushed (broker->rm));
+}
+
+/* Written here, because nobody else is left to do it when the daemon ends. */
+static void
+note_shut_down (Broker *broker)
+{
+  log_healing ("shutdown", "TPM2_Shutdown was sent, the power may go");
+  tally_add (broker->tally, TALLY_SHUT_DOWN, 1);
 }
 
 /* Another resource manager is below. */
@@ -358,6 +387,10 @@ chip_opened (Broker *broker)
       chip_failed (broker);
       return;
     }
+  note_flushed (broker);
+  if (broker->opened)
+    tally_add (broker->tally, TALLY_REOPENED, 1);
+  broker->opened = TRUE;
   broker->backoff = 0;
   broker->idle_done = FALSE;
   broker->last_command = g_get_monotonic_time ();
@@ -408,6 +441,7 @@ serve (Broker *broker, Connection *connection)
   explicit_bzero (broker->response, size);
   broker->last_command = g_get_monotonic_time ();
   broker->idle_done = FALSE;
+  note_flushed (broker);
   if (resource_manager_take_was_reset (broker->rm))
     report (broker, BROKER_STATE_READY, BROKER_FAULT_NONE, NULL, TRUE);
 }
@@ -465,8 +499,8 @@ tidy (Broker *broker, gint64 now)
   if (tidy_one (broker, now))
     return;
   if (broker->state == BROKER_STATE_READY && broker->rest == BROKER_REST_POWER_OFF &&
-      !broker->idle_done)
-    resource_manager_shut_down (broker->rm);
+      !broker->idle_done && resource_manager_shut_down (broker->rm))
+    note_shut_down (broker);
   broker->idle_done = TRUE;
   report_quiet (broker);
 }
@@ -525,8 +559,8 @@ broker_thread (gpointer data)
 
   run (broker);
   g_clear_pointer (&broker->clients, clients_free);
-  if (broker->state == BROKER_STATE_READY)
-    resource_manager_stop (broker->rm);
+  if (broker->state == BROKER_STATE_READY && resource_manager_stop (broker->rm))
+    note_shut_down (broker);
   chip_close (broker->chip);
   return NULL;
 }
@@ -544,6 +578,7 @@ make_resource_manager (Broker *broker)
     .open_commands = config->open_commands,
     .reserve_slots = config->reserve_slots,
     .sends_shutdown = config->send_shutdown,
+    .keeps_leaked = !config->flush_leaked,
   };
   SlotsChip chip = { .transact = chip_func, .data = broker };
 
@@ -561,6 +596,7 @@ broker_new (const Config *config, BrokerStateFunc func, gpointer user_data)
   broker->directory = directory_new (config->max_connections, config->max_connections_per_uid,
                                      (config->open_commands & CONFIG_OPEN_LOCALITY) != 0);
   broker->latency = latency_new ();
+  broker->tally = tally_new ();
   broker->messages = g_async_queue_new_full (message_free);
   broker->reports = g_async_queue_new_full (report_free);
   broker->report_source = g_source_new (&report_funcs, sizeof (GSource));
@@ -596,6 +632,7 @@ broker_free (Broker *broker)
   loop_free (broker->loop);
   directory_free (broker->directory);
   latency_free (broker->latency);
+  tally_free (broker->tally);
   g_free (broker);
 }
 
@@ -603,6 +640,12 @@ Latency *
 broker_get_latency (Broker *broker)
 {
   return broker->latency;
+}
+
+Tally *
+broker_get_tally (Broker *broker)
+{
+  return broker->tally;
 }
 
 void

@@ -6,6 +6,7 @@
 #include "broker-types.h"
 #include "common/config.h"
 #include "common/latency.h"
+#include "common/tally.h"
 
 #include <gio/gio.h>
 
@@ -37,6 +38,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
 
 /* How long the chip takes for each TPM_CC that it carries out. The broker's; any thread. */
 Latency *broker_get_latency (Broker *broker);
+/* What has befallen the chip. As well. */
+Tally *broker_get_tally (Broker *broker);
 
 /* Until this call only the daemon's own and the token helper's commands are served: health resets the lockout counter
  * before any client's authorisation. Clients that have connected wait. A reset of the chip (@tpm_was_reset of a

@@ -20,6 +20,7 @@ struct _ResourceManager
   gboolean started; /* the counters below are known */
   gboolean was_reset;
   gboolean has_seen_sessions; /* those that were in the chip before us are known */
+  guint n_flushed;            /* that were nobody's */
   guint32 reset_count;
   guint32 restart_count;
   gint64 retry_at; /* in failure mode: not before then is the chip tried again */

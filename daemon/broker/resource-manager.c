@@ -73,6 +73,15 @@ resource_manager_take_was_reset (ResourceManager *rm)
   return was_reset;
 }
 
+guint
+resource_manager_take_flushed (ResourceManager *rm)
+{
+  guint n_flushed = rm->n_flushed;
+
+  rm->n_flushed = 0;
+  return n_flushed;
+}
+
 /* Spaces */
 
 Space *

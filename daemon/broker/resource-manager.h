@@ -32,6 +32,7 @@ typedef struct
   gboolean
       alongside; /* another resource manager is below: no Startup, no Shutdown, hands off what is not ours */
   gboolean sends_shutdown; /* unless alongside */
+  gboolean keeps_leaked;   /* hands off what is nobody's also where no other resource manager is */
   guint chip_objects;      /* what that one allows us; 0: no such limit */
   guint chip_sessions;
 } ResourceManagerLimits;
@@ -51,15 +52,17 @@ void resource_manager_set_alongside (ResourceManager *rm, guint chip_objects, gu
  */
 TSS2_RC resource_manager_start (ResourceManager *rm, gboolean *out_was_reset);
 /* TPM2_Shutdown(CLEAR), if the limits say so and the chip is there: its dictionary-attack counter does not rise when
- * the power goes (TPM 2.0 Library Part 1, 19.8.6). */
-void resource_manager_shut_down (ResourceManager *rm);
+ * the power goes (TPM 2.0 Library Part 1, 19.8.6). Returns whether the chip has carried it out. */
+gboolean resource_manager_shut_down (ResourceManager *rm);
 /* All spaces are closed: flushes what they have left, then as resource_manager_shut_down(). */
-void resource_manager_stop (ResourceManager *rm);
+gboolean resource_manager_stop (ResourceManager *rm);
 
 /* A TCTI error has been seen since the last start: reopen the chip. */
 gboolean resource_manager_is_lost (const ResourceManager *rm);
 /* A command has shown that the chip was reset behind our back; reading this clears it. */
 gboolean resource_manager_take_was_reset (ResourceManager *rm);
+/* Objects and sessions that were found in the chip, were nobody's, and were flushed; reading this clears it. */
+guint resource_manager_take_flushed (ResourceManager *rm);
 
 /*
  * @privileged: may send what privilege.h keeps from others

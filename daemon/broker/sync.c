@@ -90,6 +90,20 @@ contains_session (const GArray *values, guint32 handle)
   return FALSE;
 }
 
+/* Another resource manager's are not to be told from what was left behind. */
+static gboolean
+keeps_strangers (const ResourceManager *rm)
+{
+  return rm->limits.alongside || rm->limits.keeps_leaked;
+}
+
+static void
+flush_stranger (ResourceManager *rm, guint32 handle)
+{
+  if (slots_flush (rm->slots, handle) == TSS2_RC_SUCCESS)
+    rm->n_flushed++;
+}
+
 static void
 reconcile_objects (ResourceManager *rm, const GArray *present)
 {
@@ -106,7 +120,7 @@ reconcile_objects (ResourceManager *rm, const GArray *present)
       else
         resource_manager_drop_object (rm, object);
     }
-  if (rm->limits.alongside)
+  if (keeps_strangers (rm))
     return;
   for (guint i = 0; i < present->len; i++)
     {
@@ -116,7 +130,7 @@ reconcile_objects (ResourceManager *rm, const GArray *present)
       for (guint j = 0; j < loaded->len; j++)
         known |= ((const Object *)g_ptr_array_index (loaded, j))->handle == handle;
       if (!known)
-        slots_flush (rm->slots, handle);
+        flush_stranger (rm, handle);
     }
 }
 
@@ -125,13 +139,13 @@ reconcile_sessions (ResourceManager *rm, const GArray *loaded, const GArray *sav
 {
   g_autoptr (GPtrArray) sessions = session_table_list (rm->sessions);
 
-  if (!rm->limits.alongside)
+  if (!keeps_strangers (rm))
     for (guint i = 0; i < loaded->len; i++)
       {
         guint32 handle = g_array_index (loaded, guint32, i);
 
         if (session_table_lookup (rm->sessions, handle) == NULL)
-          slots_flush (rm->slots, handle);
+          flush_stranger (rm, handle);
       }
   for (guint i = 0; i < sessions->len; i++)
     {
@@ -166,7 +180,7 @@ resource_manager_reconcile (ResourceManager *rm)
     return rc;
   reconcile_objects (rm, objects);
   reconcile_sessions (rm, loaded, saved);
-  if (!rm->has_seen_sessions && !rm->limits.alongside)
+  if (!rm->has_seen_sessions && !keeps_strangers (rm))
     session_table_set_strays (rm->sessions, saved);
   rm->has_seen_sessions = TRUE;
   return TSS2_RC_SUCCESS;
@@ -453,24 +467,24 @@ resource_manager_process_in_failure_mode (ResourceManager *rm,
   return rc;
 }
 
-void
+gboolean
 resource_manager_shut_down (ResourceManager *rm)
 {
   guint8 response[COMMAND_MAX_SIZE];
 
-  if (rm->started && !slots_is_lost (rm->slots) && !rm->limits.alongside &&
-      rm->limits.sends_shutdown)
-    send_startup (rm, TPM2_CC_Shutdown, response);
+  return rm->started && !slots_is_lost (rm->slots) && !rm->limits.alongside &&
+         rm->limits.sends_shutdown &&
+         send_startup (rm, TPM2_CC_Shutdown, response) == TSS2_RC_SUCCESS;
 }
 
-void
+gboolean
 resource_manager_stop (ResourceManager *rm)
 {
   if (!rm->started || slots_is_lost (rm->slots))
-    return;
+    return FALSE;
   while (session_table_oldest_abandoned (rm->sessions) != NULL)
     session_table_kill (rm->sessions, session_table_oldest_abandoned (rm->sessions));
   while (slots_sweep_one (rm->slots))
     ;
-  resource_manager_shut_down (rm);
+  return resource_manager_shut_down (rm);
 }

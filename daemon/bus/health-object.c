@@ -20,8 +20,7 @@ struct _HealthObject
   GgtpmHealth *skeleton;
   HealthState told_state;
   GHashTable *told_issues; /* id to severity (HealthState), of those that were raised */
-  gboolean was_reset;      /* the lockout counter, since the last time */
-  guint counter_before;
+  GHashTable *healed;      /* action to details (GVariant), since the last time */
 };
 
 /* ---- telling ---- */
@@ -73,6 +72,19 @@ tell_issues (HealthObject *object)
   object->told_issues = g_steal_pointer (&now);
 }
 
+static void
+tell_healed (HealthObject *object)
+{
+  GHashTableIter iter;
+  gpointer action = NULL;
+  gpointer details = NULL;
+
+  g_hash_table_iter_init (&iter, object->healed);
+  while (g_hash_table_iter_next (&iter, &action, &details))
+    ggtpm_health_emit_healed (object->skeleton, action, details);
+  g_hash_table_remove_all (object->healed);
+}
+
 /* After the properties, at most once a second: the signals send people to read them. */
 static void
 on_told (gpointer user_data)
@@ -82,9 +94,7 @@ on_told (gpointer user_data)
   HealthState told = object->told_state;
 
   object->told_state = state;
-  if (object->was_reset)
-    ggtpm_health_emit_lockout_reset (object->skeleton, object->counter_before);
-  object->was_reset = FALSE;
+  tell_healed (object);
   tell_issues (object);
   if (told != state)
     ggtpm_health_emit_state_changed (object->skeleton, health_state_to_string (told),
@@ -130,6 +140,17 @@ make_rules (Monitor *monitor)
       g_variant_builder_add (&builder, "(sssss)", rule->id, rule_verdict_to_string (rule->verdict),
                              rule->text, rule->remedy, rule->source);
     }
+  return g_variant_builder_end (&builder);
+}
+
+static GVariant *
+make_healings (Monitor *monitor)
+{
+  GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{su}"));
+
+  for (HealingAction action = 0; action < HEALING_N_ACTIONS; action++)
+    g_variant_builder_add (&builder, "{su}", healing_action_to_string (action),
+                           monitor_count_healings (monitor, action));
   return g_variant_builder_end (&builder);
 }
 
@@ -273,17 +294,16 @@ show (HealthObject *object)
   ggtpm_health_set_last_shutdown_orderly (skeleton, facts->last_shutdown_orderly);
   ggtpm_health_set_self_test_result (skeleton, facts->test_result);
   ggtpm_health_set_self_test_text (skeleton, describe_test_result (facts));
-  ggtpm_health_set_lockout_resets (skeleton, monitor_get_lockout_resets (object->monitor));
+  ggtpm_health_set_healings (skeleton, make_healings (object->monitor));
   show_foresight (skeleton, facts);
 }
 
 static void
-on_lockout_reset (Monitor *monitor, guint before, gpointer user_data)
+on_healed (Monitor *monitor, const char *action, GVariant *details, gpointer user_data)
 {
   HealthObject *object = user_data;
 
-  object->was_reset = TRUE;
-  object->counter_before = before;
+  g_hash_table_replace (object->healed, g_strdup (action), g_variant_ref (details));
   show (object);
 }
 
@@ -460,13 +480,15 @@ health_object_new (const Context *context, Monitor *monitor)
   object->context = context;
   object->monitor = monitor;
   object->told_issues = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  object->healed =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
   object->skeleton = gate_new_skeleton (context->gate, GGTPM_TYPE_HEALTH_SKELETON);
   teller_set_told (object->skeleton, on_told, object);
   show (object);
   on_checked (monitor, object);
   g_signal_connect (monitor, "checked", G_CALLBACK (on_checked), object);
   g_signal_connect_swapped (monitor, "changed", G_CALLBACK (show), object);
-  g_signal_connect (monitor, "lockout-reset", G_CALLBACK (on_lockout_reset), object);
+  g_signal_connect (monitor, "healed", G_CALLBACK (on_healed), object);
   g_signal_connect (object->skeleton, "handle-check", G_CALLBACK (handle_check), object);
   g_signal_connect (object->skeleton, "handle-reset-lockout", G_CALLBACK (handle_reset_lockout),
                     object);
@@ -482,6 +504,7 @@ health_object_free (HealthObject *object)
   g_signal_handlers_disconnect_by_data (object->monitor, object);
   teller_set_told (object->skeleton, NULL, NULL);
   g_hash_table_unref (object->told_issues);
+  g_hash_table_unref (object->healed);
   g_object_unref (object->skeleton);
   g_free (object);
 }

@@ -6,32 +6,13 @@
 #include "build-config.h"
 #include "common/log.h"
 #include "dbus/error.h"
+#include "healing.h"
 #include "lockout.h"
-#include "reading.h"
+#include "request.h"
 
-#define HEAL_INTERVAL_US (G_GINT64_CONSTANT (3600) * G_USEC_PER_SEC)
-#define FIRST_RETRY_S    1
+#define FIRST_RETRY_S 1
 #define TESTING_INTERVAL_S                                                                         \
   10 /* while a self-test runs or has failed: soon noticed when it is over */
-
-/* Who waits for a reading: a method call (task) or the start of the service (ready). */
-typedef struct
-{
-  GTask *task;
-  gboolean is_reset; /* the task wants to know about the lockout reset */
-  GSourceFunc ready;
-  gpointer user_data;
-} Waiter;
-
-/* Readings to come are merged into one. */
-typedef struct
-{
-  gboolean wanted;
-  gboolean fixed;         /* fixed properties too */
-  gboolean tpm_was_reset; /* the first since the chip has lost what was in it */
-  gboolean reset_lockout; /* a person wants it */
-  GPtrArray *waiters;     /* of Waiter */
-} Request;
 
 struct _Monitor
 {
@@ -57,10 +38,7 @@ struct _Monitor
   guint timer;
   guint retry_s; /* after a reading that failed; 0: the last one did not */
 
-  gboolean
-      heal_wanted; /* a counter above 0 that was there when the chip came up is not somebody's wrong PIN of now */
-  gint64 last_heal_us; /* monotonic; 0: never */
-  guint n_lockout_resets;
+  Healing healing;
 };
 
 G_DEFINE_TYPE (Monitor, monitor, G_TYPE_OBJECT)
@@ -72,7 +50,7 @@ enum
   SIGNAL_ISSUE_RAISED,
   SIGNAL_ISSUE_CLEARED,
   SIGNAL_STATE_CHANGED,
-  SIGNAL_LOCKOUT_RESET,
+  SIGNAL_HEALED,
   N_SIGNALS
 };
 
@@ -84,21 +62,6 @@ static gint64
 now_s (void)
 {
   return g_get_real_time () / G_USEC_PER_SEC;
-}
-
-static void
-waiter_free (gpointer data)
-{
-  Waiter *waiter = data;
-
-  g_clear_object (&waiter->task);
-  g_free (waiter);
-}
-
-static void
-request_init (Request *request)
-{
-  *request = (Request){ .waiters = g_ptr_array_new_with_free_func (waiter_free) };
 }
 
 static const HealthIssue *
@@ -255,23 +218,20 @@ take_failure (Monitor *monitor, const GError *error)
 }
 
 static void
+on_healed (HealingAction action, GVariant *details, gpointer user_data)
+{
+  g_signal_emit (user_data, signals[SIGNAL_HEALED], 0, healing_action_to_string (action), details);
+}
+
+static void
 take_heal_outcome (Monitor *monitor, const Reading *reading, const Request *request)
 {
   gboolean is_told = request->reset_lockout; /* to who asked for it */
 
   monitor->facts.lockout = reading->record;
-  if (reading->reset_sent)
-    monitor->last_heal_us = g_get_monotonic_time ();
-  if (reading->have_variable && reading->variable.lockout_counter == 0)
-    monitor->heal_wanted = FALSE;
-  if (reading->was_reset)
-    {
-      monitor->n_lockout_resets++;
-      log_event (LOG_EVENT_LOCKOUT_RESET, "lockout counter reset, it was %u of %u",
-                 reading->counter_before, reading->variable.max_auth_fail);
-    }
-  else if (reading->reset_error != NULL && reading->have_variable && !is_told &&
-           (reading->reset_sent || request->tpm_was_reset))
+  healing_take (&monitor->healing, reading, g_get_monotonic_time ());
+  if (reading->reset_error != NULL && reading->have_variable && !is_told &&
+      (reading->reset_sent || request->tpm_was_reset))
     g_warning ("healing the lockout counter: %s", reading->reset_error->message);
 }
 
@@ -303,21 +263,6 @@ schedule (Monitor *monitor)
 }
 
 static void
-answer_waiter (Waiter *waiter, const Reading *reading, const GError *error)
-{
-  if (waiter->ready != NULL)
-    waiter->ready (waiter->user_data);
-  if (waiter->task == NULL)
-    return;
-  if (error != NULL)
-    g_task_return_error (waiter->task, g_error_copy (error));
-  else if (waiter->is_reset && reading->reset_error != NULL)
-    g_task_return_error (waiter->task, g_error_copy (reading->reset_error));
-  else
-    g_task_return_boolean (waiter->task, TRUE);
-}
-
-static void
 take_reading (Monitor *monitor, const Request *request, const Reading *reading, const GError *error)
 {
   if (reading != NULL)
@@ -333,8 +278,8 @@ take_reading (Monitor *monitor, const Request *request, const Reading *reading, 
       if (reading != NULL)
         g_signal_emit (monitor, signals[SIGNAL_CHECKED], 0);
     }
-  if (reading != NULL && reading->was_reset)
-    g_signal_emit (monitor, signals[SIGNAL_LOCKOUT_RESET], 0, reading->counter_before);
+  if (reading != NULL)
+    healing_tell (&monitor->healing, reading);
 }
 
 static void
@@ -353,20 +298,18 @@ reading_done (GObject *source, GAsyncResult *result, gpointer data)
   request = monitor->running;
   request_init (&monitor->running);
   take_reading (monitor, &request, reading, error);
-  for (guint i = 0; i < request.waiters->len; i++)
-    answer_waiter (request.waiters->pdata[i], reading, error);
-  g_ptr_array_unref (request.waiters);
+  request_answer (&request, reading, error);
 
   schedule (monitor);
   start_reading (monitor);
 }
 
 static gboolean
-is_heal_due (Monitor *monitor)
+are_pins_generated (Monitor *monitor)
 {
-  return monitor->heal_wanted && monitor->config->reset_lockout &&
-         (monitor->last_heal_us == 0 ||
-          g_get_monotonic_time () - monitor->last_heal_us >= HEAL_INTERVAL_US);
+  const StoreFacts *store = monitor->facts.store;
+
+  return store != NULL && store->pins_are_generated;
 }
 
 /* One reading at a time; what is wanted meanwhile is in monitor->next. */
@@ -379,14 +322,14 @@ start_reading (Monitor *monitor)
   if (monitor->running.wanted || !monitor->next.wanted)
     return;
 
-  g_ptr_array_unref (monitor->running.waiters);
+  request_clear (&monitor->running);
   monitor->running = monitor->next;
   monitor->running_generation = monitor->device_generation;
   request_init (&monitor->next);
 
   args = g_new0 (ReadingArgs, 1);
   args->want_fixed = monitor->running.fixed || !monitor->facts.have_fixed;
-  args->reset_lockout = monitor->running.reset_lockout || is_heal_due (monitor);
+  args->reset_lockout = monitor->running.reset_lockout;
   args->tpm_was_reset = monitor->running.tpm_was_reset;
   args->want_run = !monitor->facts.have_run;
   args->record = monitor->facts.lockout;
@@ -397,6 +340,8 @@ start_reading (Monitor *monitor)
     args->fixed = monitor->facts.fixed;
   args->state_dir = g_strdup (monitor->config->state_dir);
   args->now = now_s ();
+  healing_plan (&monitor->healing, args->tpm_was_reset, are_pins_generated (monitor),
+                g_get_monotonic_time (), args);
   weak = g_new0 (GWeakRef, 1);
   g_weak_ref_init (weak, monitor);
   worker_run_async (monitor->worker, reading_take, args, (GDestroyNotify)reading_args_free,
@@ -418,18 +363,12 @@ monitor_set_device (Monitor *monitor,
   monitor->retry_s = 0;
   if (device == HEALTH_DEVICE_OK)
     {
-      Waiter *waiter = g_new0 (Waiter, 1);
-
-      waiter->ready = ready;
-      waiter->user_data = user_data;
-      g_ptr_array_add (monitor->next.waiters, waiter);
+      request_add_ready (&monitor->next, ready, user_data);
       monitor->next.wanted = TRUE;
       monitor->next.fixed = TRUE;
       monitor->next.tpm_was_reset |= tpm_was_reset;
-      monitor->heal_wanted |= tpm_was_reset;
-      /* The interval is between healings of one power cycle: what another one counted is not somebody's guessing. */
       if (tpm_was_reset)
-        monitor->last_heal_us = 0;
+        healing_begin (&monitor->healing);
       start_reading (monitor);
       return;
     }
@@ -499,7 +438,6 @@ wait_for_reading (Monitor *monitor, GTask *task, gboolean is_reset)
   gboolean join = monitor->running.wanted && monitor->running.fixed && !is_reset &&
                   monitor->running_generation == monitor->device_generation;
   Request *request = join ? &monitor->running : &monitor->next;
-  Waiter *waiter;
 
   if (monitor->broker_device != HEALTH_DEVICE_OK)
     {
@@ -509,10 +447,7 @@ wait_for_reading (Monitor *monitor, GTask *task, gboolean is_reset)
       g_object_unref (task);
       return;
     }
-  waiter = g_new0 (Waiter, 1);
-  waiter->task = task;
-  waiter->is_reset = is_reset;
-  g_ptr_array_add (request->waiters, waiter);
+  request_add_task (request, task, is_reset);
   request->wanted = TRUE;
   request->fixed = TRUE;
   request->reset_lockout |= is_reset;
@@ -584,9 +519,9 @@ monitor_judge (Monitor *monitor)
 }
 
 guint
-monitor_get_lockout_resets (Monitor *monitor)
+monitor_count_healings (Monitor *monitor, HealingAction action)
 {
-  return monitor->n_lockout_resets;
+  return monitor->healing.n_done[action];
 }
 
 gint64
@@ -596,7 +531,7 @@ monitor_get_last_check (Monitor *monitor)
 }
 
 Monitor *
-monitor_new (const Config *config, Worker *worker, Latency *latency)
+monitor_new (const Config *config, Worker *worker, Latency *latency, Tally *tally)
 {
   static const char *const advisories[] = { GGTPM_SYSCONFDIR "/advisories.conf",
                                             GGTPM_DATADIR "/advisories.conf", NULL };
@@ -606,6 +541,7 @@ monitor_new (const Config *config, Worker *worker, Latency *latency)
   monitor->config = config;
   monitor->worker = worker;
   monitor->latency = latency;
+  healing_init (&monitor->healing, config, tally, on_healed, monitor);
   monitor->facts.advisories = advisories_load (advisories);
   monitor->facts.is_alongside = config->mode == CONFIG_MODE_ALONGSIDE;
   monitor->facts.policy = (LockoutPolicy){ config->lockout_max, config->lockout_interval_s,
@@ -636,12 +572,13 @@ monitor_finalize (GObject *object)
 {
   Monitor *monitor = (Monitor *)object;
 
+  healing_clear (&monitor->healing);
   g_cancellable_cancel (monitor->cancellable);
   g_clear_object (&monitor->cancellable);
   g_clear_handle_id (&monitor->timer, g_source_remove);
   /* A task holds a reference to us: there is none left, only `ready` callbacks whose owner is going too. */
-  g_clear_pointer (&monitor->running.waiters, g_ptr_array_unref);
-  g_clear_pointer (&monitor->next.waiters, g_ptr_array_unref);
+  request_clear (&monitor->running);
+  request_clear (&monitor->next);
   g_clear_pointer (&monitor->issues, g_ptr_array_unref);
   g_clear_pointer (&monitor->facts.advisories, g_ptr_array_unref);
   g_clear_pointer (&monitor->facts.latencies, g_array_unref);
@@ -665,8 +602,8 @@ monitor_class_init (MonitorClass *klass)
                                                NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
   signals[SIGNAL_ISSUE_CLEARED] = g_signal_new ("issue-cleared", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0,
                                                 NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
-  signals[SIGNAL_LOCKOUT_RESET] = g_signal_new ("lockout-reset", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0,
-                                                NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_UINT);
+  signals[SIGNAL_HEALED] = g_signal_new ("healed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                         NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_VARIANT);
   signals[SIGNAL_STATE_CHANGED] =
       g_signal_new ("state-changed", TYPE_MONITOR, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                     G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_UINT);

@@ -6,6 +6,8 @@
 #include <gio/gio.h>
 
 #include "common/config.h"
+#include "common/tally.h"
+#include "health/healing.h"
 #include "health/rules.h"
 #include "tpm/properties.h"
 #include "tpm/worker.h"
@@ -18,13 +20,15 @@ G_BEGIN_DECLS
  *
  * Signals: "checked" () after the chip was read; "changed" () after each poll, fault or news; "issue-cleared"
  * (const char *id) and "issue-raised" (HealthIssue *issue) for each issue that is gone or new, also when it is of
- * another severity than it was; "state-changed" (HealthState old, HealthState new); "lockout-reset" (guint before).
+ * another severity than it was; "state-changed" (HealthState old, HealthState new); "healed" (const char
+ * *action, GVariant *details) after each step of healing, see HealingAction.
  */
 #define TYPE_MONITOR (monitor_get_type ())
 G_DECLARE_FINAL_TYPE (Monitor, monitor, , MONITOR, GObject)
 
-/* @latency: of the chip's commands; NULL: not measured. All three must outlive it. */
-Monitor *monitor_new (const Config *config, Worker *worker, Latency *latency);
+/* @latency: of the chip's commands; NULL: not measured. @tally: what has befallen the chip, by the broker; NULL: not
+ * counted. All four must outlive it. */
+Monitor *monitor_new (const Config *config, Worker *worker, Latency *latency, Tally *tally);
 
 /*
  * What the broker says of the device (daemon/main.c connects the two): a fault becomes an issue at once; on
@@ -65,8 +69,8 @@ gboolean monitor_reset_lockout_finish (GAsyncResult *result,
 /* The last values; owned by the monitor, valid until the main loop runs again. */
 const HealthFacts *monitor_get_facts (Monitor *monitor);
 HealthState monitor_get_state (Monitor *monitor);
-/* Lockout counters that were reset since the start. */
-guint monitor_get_lockout_resets (Monitor *monitor);
+/* How often that was done since the start. */
+guint monitor_count_healings (Monitor *monitor, HealingAction action);
 /* Of HealthIssue; ordered by severity, then id. */
 GPtrArray *monitor_get_issues (Monitor *monitor);
 /* rules_judge() of the facts as they are; the caller's. */

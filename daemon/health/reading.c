@@ -5,6 +5,7 @@
 
 #include "dbus/error.h"
 #include "tpm/auths.h"
+#include "tpm/diagnosis.h"
 #include "tpm/rc.h"
 
 void
@@ -24,24 +25,90 @@ reading_free (Reading *reading)
   g_free (reading);
 }
 
+static guint
+count_failures (const ReadingArgs *args)
+{
+  return args->tally != NULL ? tally_get (args->tally, TALLY_AUTH_FAILED) : 0;
+}
+
+static gboolean
+read_variable (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
+{
+  guint failures = count_failures (args); /* before: what fails meanwhile counts as unknown */
+
+  if (!properties_read_variable (tpm, &reading->variable, error))
+    return FALSE;
+  reading->failures = failures;
+  return TRUE;
+}
+
 /* In this order: in failure mode only the first tells the truth. */
 static gboolean
-read_all (Tpm *tpm, gboolean want_fixed, Reading *reading, GError **error)
+read_in_order (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
 {
   if (!properties_read_test_result (tpm, &reading->test_result, error))
     return FALSE;
   if (reading->test_result == TPM2_RC_FAILURE)
     return TRUE;
-  if (want_fixed)
+  if (args->want_fixed)
     {
       if (!properties_read_fixed (tpm, &reading->fixed, error))
         return FALSE;
       reading->have_fixed = TRUE;
     }
-  if (!properties_read_variable (tpm, &reading->variable, error))
+  if (!read_variable (tpm, args, reading, error))
     return FALSE;
   reading->have_variable = TRUE;
   return TRUE;
+}
+
+/* That the chip refuses anything because it is in failure mode is a result. */
+static gboolean
+take_failure_mode (Reading *reading, GError **error)
+{
+  if (rc_from_error (*error) != TPM2_RC_FAILURE)
+    return FALSE;
+  g_clear_error (error);
+  reading->have_variable = FALSE;
+  reading->test_result = TPM2_RC_FAILURE;
+  return TRUE;
+}
+
+/* Returns whether it was run; what has come out of it is to be read then. */
+static gboolean
+run_self_test (Tpm *tpm, const ReadingArgs *args, Reading *reading)
+{
+  gboolean has_failed = reading->test_result == TPM2_RC_FAILURE;
+  g_autoptr (GError) error = NULL;
+  TPM2_RC result = TPM2_RC_SUCCESS;
+
+  if (has_failed)
+    reading->full_test_run = args->run_full_test;
+  else if (reading->test_result == TPM2_RC_TESTING || reading->test_result == TPM2_RC_NEEDS_TEST)
+    reading->pending_test_run = args->run_pending_test;
+  if (!reading->full_test_run && !reading->pending_test_run)
+    return FALSE;
+  if (!diagnosis_self_test (tpm, has_failed, &result, &error))
+    g_info ("running the self-test: %s", error->message);
+  return TRUE;
+}
+
+static gboolean
+read_all (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  gboolean ok =
+      read_in_order (tpm, args, reading, &local_error) || take_failure_mode (reading, &local_error);
+
+  if (ok && run_self_test (tpm, args, reading))
+    {
+      reading->have_fixed = reading->have_variable = FALSE;
+      ok = read_in_order (tpm, args, reading, &local_error) ||
+           take_failure_mode (reading, &local_error);
+    }
+  if (!ok)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return ok;
 }
 
 /* No file need be read where none is set. */
@@ -51,6 +118,20 @@ know_lockout_auth (const ReadingArgs *args, const Reading *reading)
   return reading->have_variable &&
          (reading->variable.permanent & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0 &&
          auths_know_lockout (args->state_dir);
+}
+
+/* With no tally, any may be. */
+static gboolean
+may_be_guesses (const ReadingArgs *args)
+{
+  return args->tally == NULL || count_failures (args) != args->known_failures;
+}
+
+static gboolean
+is_reset_due (const ReadingArgs *args, const Reading *reading)
+{
+  return reading->have_variable && reading->variable.lockout_counter > 0 &&
+         (args->reset_lockout || (args->reset_unless_guessed && !may_be_guesses (args)));
 }
 
 static void
@@ -143,22 +224,17 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   reading->record = args->record;
   reading->power = args->power;
   reading->trend = args->trend;
-  ok = read_all (tpm, args->want_fixed, reading, &local_error);
+  ok = read_all (tpm, args, reading, &local_error);
   reading->lockout_auth_known = know_lockout_auth (args, reading);
   if (ok && reading->have_variable && (args->want_run || args->tpm_was_reset))
     ok = take_run (tpm, args, reading, &local_error);
-  if (ok && reading->have_variable && args->reset_lockout && reading->variable.lockout_counter > 0)
+  if (ok && is_reset_due (args, reading))
     {
       reset_lockout (tpm, args, reading);
       if (reading->was_reset)
-        ok = properties_read_variable (tpm, &reading->variable, &local_error);
+        ok = read_variable (tpm, args, reading, &local_error);
     }
-  if (!ok && rc_from_error (local_error) == TPM2_RC_FAILURE)
-    {
-      reading->have_variable = FALSE;
-      reading->test_result = TPM2_RC_FAILURE;
-      ok = TRUE;
-    }
+  ok = ok || take_failure_mode (reading, &local_error);
   if (ok && reading->test_result == TPM2_RC_FAILURE && args->reset_lockout)
     {
       g_clear_error (&reading->reset_error);

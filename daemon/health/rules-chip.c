@@ -6,7 +6,6 @@
 #include "tpm/names.h"
 
 /* A self-test that takes longer than this is worth telling: chips need one or two seconds. */
-#define TESTING_PATIENCE_S 10
 /* A key store needs one for its primary, a repair of it one more. */
 #define PERSISTENT_RESERVE 2
 /* So many times its baseline is slow, not an algorithm that takes longer (RSA-2048 takes 2.4 times P-256's time). */
@@ -134,7 +133,7 @@ rules_judge_selftest_pending (const HealthFacts *facts, gint64 now, char **out_t
   if (!facts->have_test_result)
     return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
   if (facts->test_result != TPM2_RC_TESTING || facts->testing_since == 0 ||
-      now - facts->testing_since < TESTING_PATIENCE_S)
+      now - facts->testing_since < RULES_TESTING_PATIENCE_S)
     return RULE_OK;
   return rules_say (RULE_ISSUE, out_text, "the TPM does not come to an end with its self-test");
 }

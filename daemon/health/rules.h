@@ -76,6 +76,9 @@ typedef struct
   StoreAccess access;
 } HealthFacts;
 
+/* From then on a self-test that is under way is taken for one that does not end, in seconds. */
+#define RULES_TESTING_PATIENCE_S 10
+
 typedef enum
 {
   RULE_NOT_APPLICABLE, /* not of this chip, machine or mode */

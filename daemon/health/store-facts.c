@@ -71,10 +71,12 @@ store_facts_new (GPtrArray *tokens)
   StoreFacts *facts = store_facts_new_empty ();
 
   facts->n_tokens = tokens->len;
+  facts->pins_are_generated = tokens->len > 0;
   for (guint i = 0; i < tokens->len; i++)
     {
       const TokenInfo *token = g_ptr_array_index (tokens, i);
 
+      facts->pins_are_generated &= token->pins_generated;
       for (guint j = 0; j < token->keys->len; j++)
         add_key (facts, token->label, token->keys->pdata[j]);
     }

@@ -24,7 +24,8 @@ typedef struct
 typedef struct
 {
   guint n_tokens;
-  GPtrArray *keys; /* of StoreKey */
+  gboolean pins_are_generated; /* there are tokens, and all their PINs were drawn by us */
+  GPtrArray *keys;             /* of StoreKey */
 } StoreFacts;
 
 /* @tokens: of TokenInfo. Parses certificates; does not block. */

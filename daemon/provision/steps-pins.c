@@ -73,7 +73,7 @@ is_stored (const Secret *stored, const Secret *pin)
 }
 
 static Secret *
-provide_pin (Steps *self, StorePin kind, const guint8 *mix, GError **error)
+provide_pin (Steps *self, StorePin kind, const guint8 *mix, gboolean *out_drawn, GError **error)
 {
   g_autoptr (Secret) pin = secret_copy (get_given (self, kind));
   g_autoptr (Secret) stored = NULL;
@@ -90,6 +90,7 @@ provide_pin (Steps *self, StorePin kind, const guint8 *mix, GError **error)
     }
   if (stored != NULL && (pin == NULL || is_stored (stored, pin)))
     return g_steal_pointer (&stored);
+  *out_drawn = pin == NULL;
   if (pin == NULL)
     pin = draw_pin (mix, error);
   if (pin == NULL || !store_save_pin (self->store, self->plan->token, kind, pin, error))
@@ -128,9 +129,10 @@ steps_provide_pins (Steps *self, GError **error)
   mix = tpm_get_random (self->tpm, mix_len, error);
   if (mix == NULL)
     return FALSE;
-  self->so_pin = provide_pin (self, STORE_PIN_SO, mix, error);
+  self->so_pin = provide_pin (self, STORE_PIN_SO, mix, &self->so_pin_drawn, error);
   if (self->so_pin != NULL)
-    self->pin = provide_pin (self, STORE_PIN_USER, mix + SECRET_PIN_LENGTH, error);
+    self->pin =
+        provide_pin (self, STORE_PIN_USER, mix + SECRET_PIN_LENGTH, &self->pin_drawn, error);
   secret_wipe (mix, mix_len);
   return self->pin != NULL && steps_set_readers (self, error);
 }

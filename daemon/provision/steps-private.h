@@ -45,6 +45,8 @@ typedef struct
   json_object *listing; /* of the store as it will be */
   Secret *pin;
   Secret *so_pin;
+  gboolean pin_drawn; /* by this run */
+  gboolean so_pin_drawn;
 } Steps;
 
 /* Tells where we are, and ends the run if that is wanted: everything before the commit can be thrown away. */

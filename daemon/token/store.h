@@ -17,6 +17,8 @@ G_BEGIN_DECLS
  * power cut leaves what was or what was asked for. One writer at a time: the token lane's thread.
  */
 typedef struct _Store Store;
+/* A change of it, see store_change_new(). */
+typedef struct _StoreChange StoreChange;
 
 /* Makes the directories where they are missing, and mends modes and groups; what belongs to another user is logged.
  * Removes what an interrupted change left. Errors: GGTPM_ERROR_STORE. */
@@ -78,6 +80,18 @@ gboolean store_save_pin (Store *store,
                          const Secret *pin,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * That the PIN which @change has set was drawn by us, from at least 128 random bits; before the commit. It is a matter
+ * of the token's seal: whoever sets another PIN, by whatever program, ends it.
+ */
+gboolean store_note_drawn_pin (Store *store,
+                               StoreChange *change,
+                               const char *token,
+                               StorePin kind,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether both PINs of the token are known to be such. Blocks, for small files. */
+gboolean store_pins_are_drawn (Store *store, const char *token);
+
 /* Whether the token has a PIN file. */
 gboolean store_has_pins (Store *store, const char *token);
 /* Both PIN files of a token; those that are not there are fine. */
@@ -90,7 +104,6 @@ store_remove_pins (Store *store, const char *token, GError **error) G_GNUC_WARN_
  * puts in its place what belongs to the store as it is, and removes what does not. store_new() does that, too.
  * @pin: NULL: the PIN is not known: its file goes
  */
-typedef struct _StoreChange StoreChange;
 gboolean store_stage_pin (Store *store,
                           StoreChange *change,
                           const char *token,

@@ -133,6 +133,7 @@ parse_token (json_object *object, Store *store, GError **error)
   pin_path = store_get_pin_path (store, info->label, STORE_PIN_USER);
   info->pin_stored = g_file_test (pin_path, G_FILE_TEST_IS_REGULAR);
   parent = store_find_parent (store, info->label);
+  info->pins_generated = store_pins_are_drawn (store, info->label);
   info->keys = g_ptr_array_new_with_free_func ((GDestroyNotify)token_key_free);
   for (gsize i = 0; keys != NULL && i < json_object_array_length (keys); i++)
     {

@@ -37,7 +37,8 @@ typedef struct
   char *serial;
   char *uri;
   gboolean pin_stored;
-  GPtrArray *keys; /* of TokenKey */
+  gboolean pins_generated; /* both, by us */
+  GPtrArray *keys;         /* of TokenKey */
 } TokenInfo;
 
 void token_key_free (TokenKey *key);

@@ -111,6 +111,9 @@ tokens_change_pin (Tokens *self,
     }
   if (kept && !store_stage_pin (self->store, writer->change, token, changed, new_pin, error))
     return FALSE;
+  if (given_new_pin == NULL &&
+      !store_note_drawn_pin (self->store, writer->change, token, changed, error))
+    return FALSE;
   if (!writer_commit (writer, self, error))
     {
       g_autoptr (GError) local_error = NULL;

@@ -37,7 +37,7 @@ HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counte
                   'lockout_recovery', 'owner_auth_set', 'endorsement_auth_set', 'lockout_auth_set', 'disable_clear',
                   'tpm_generated_eps', 'platform_enabled', 'storage_enabled', 'endorsement_enabled',
                   'last_shutdown_orderly', 'self_test_result', 'self_test_text', 'lockout_failures_left',
-                  'lockout_auth_state', 'lockout_auth_locked_until', 'lockout_resets', 'unclean_shutdowns',
+                  'lockout_auth_state', 'lockout_auth_locked_until', 'healings', 'unclean_shutdowns',
                   'unclean_shutdowns_today', 'reset_count', 'persistent_used', 'persistent_available',
                   'nv_indices', 'nv_counters_available', 'rules', 'lockout_expected_at',
                   'lockout_failures_today', 'latency_us', 'latency_baseline_us'}
@@ -471,7 +471,7 @@ class Provisioning(cli.Case):
         bus.open_to_daemon(self.tpm)
         self.daemon.start()
         health = self.json('info')['health']
-        self.assertEqual((health['lockout_counter'], health['lockout_resets']), (0, 1))
+        self.assertEqual((health['lockout_counter'], health['healings']['lockout-reset']), (0, 1))
         self.assertEqual(self.run_ctl('key', 'sign', 'greenkey', stdin=b'x').returncode, 0)
 
     def test_no_wait(self):

@@ -90,6 +90,19 @@ class Events(cli.Case):
         code, _, stderr = monitor.end()
         self.assertEqual((code, stderr), (0, ''))
 
+    def test_healed(self):
+        """A lockout counter that is reset is told as what the daemon has done."""
+        monitor = Monitor(self, '--json', 'monitor')
+        monitor.wait_for(event='health')
+        self.ok('provision')
+        self.fails(4, 'AuthFailed', 'key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'wrong', once=True)
+        caller = self.bus.connect()
+        caller.call(bus.DEVICE, 'org.ggtpm1.Health', 'ResetLockout', '(a{sv})', {})
+        caller.close()
+        value = monitor.wait_for(event='healed')
+        self.assertEqual(value['action'], 'lockout-reset')
+        self.assertEqual(value['details'], {'counter-before': 1, 'limit': 3})
+
     def test_text(self):
         monitor = Monitor(self, 'monitor')
         self.assertRegex(monitor.next(), r'\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  daemon +ready\Z')

@@ -196,7 +196,7 @@ class Power(Case):
         self.assertEqual(self.get(HEALTH, 'LockoutCounter'), 0)
         self.assertFalse(self.get(HEALTH, 'InLockout'))
         self.assertEqual(self.tpm.count(CC_LOCK_RESET), 1)
-        self.assertIn('lockout counter reset, it was 3 of 3', self.daemon.read_log())
+        self.assertIn('the lockout counter was reset, it was 3 of 3', self.daemon.read_log())
 
     def test_not_healed_if_not_wanted(self):
         self.make_key()

@@ -469,7 +469,7 @@ test_key_unusable (void)
 {
   g_autofree char *dir = g_dir_make_tmp ("gg-XXXXXX", NULL);
   Config config = { .state_dir = dir };
-  g_autoptr (Monitor) monitor = monitor_new (&config, NULL, NULL);
+  g_autoptr (Monitor) monitor = monitor_new (&config, NULL, NULL, NULL);
   g_autoptr (GError) wrong_pin = g_error_new (GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED, "wrong PIN");
   g_autoptr (GError) stale = g_error_new (GGTPM_ERROR, GGTPM_ERROR_STORE, "another storage key");
   StoreFacts *store = store_facts_new_empty ();
@@ -644,7 +644,7 @@ test_table (void)
   fixture.proxy = test_proxy_new (fixture.swtpm);
   fixture.config.state_dir = (char *)test_swtpm_get_dir (fixture.swtpm);
   fixture.worker = worker_new (test_proxy_connect, fixture.proxy, 1, 4);
-  fixture.monitor = monitor_new (&fixture.config, fixture.worker, NULL);
+  fixture.monitor = monitor_new (&fixture.config, fixture.worker, NULL, NULL);
   monitor_set_device (fixture.monitor, HEALTH_DEVICE_OK, "", TRUE, on_ready, &fixture);
   while (!fixture.done)
     g_main_context_iteration (NULL, TRUE);

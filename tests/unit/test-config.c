@@ -39,6 +39,9 @@ test_defaults (void)
   g_assert_cmpuint (config->max_objects, ==, 28);
   g_assert_true (config->reset_lockout);
   g_assert_true (config->send_shutdown);
+  g_assert_cmpuint (config->lockout_reset_interval_s, ==, 3600);
+  g_assert_true (config->flush_leaked);
+  g_assert_true (config->run_self_test);
 }
 
 static void
@@ -48,7 +51,8 @@ test_values (void)
   g_autoptr (Config) config =
       load ("[Daemon]\nMode=alongside\nTcti=tabrmd\n"
             "[Broker]\nIdleEvictMs=7\nTabrmdName=\n"
-            "[Health]\nResetLockout=false\nSendShutdown=false\nPollIntervalSec=0\n",
+            "[Health]\nResetLockout=false\nSendShutdown=false\nPollIntervalSec=0\n"
+            "LockoutResetIntervalSec=60\nFlushLeaked=false\nRunSelfTest=false\n",
             &error);
 
   g_assert_no_error (error);
@@ -58,6 +62,9 @@ test_values (void)
   g_assert_null (config->tabrmd_name);
   g_assert_false (config->reset_lockout);
   g_assert_false (config->send_shutdown);
+  g_assert_cmpuint (config->lockout_reset_interval_s, ==, 60);
+  g_assert_false (config->flush_leaked);
+  g_assert_false (config->run_self_test);
   g_assert_cmpuint (config->poll_interval_s, ==, 0);
 }
 

@@ -59,6 +59,16 @@ test_cleared (void)
   assert_field ("MESSAGE", "lockout.active is over, it was (failed): it is locked");
 }
 
+static void
+test_healing (void)
+{
+  log_healing ("flush", "3 objects");
+  assert_field ("MESSAGE_ID", "b8d2f61c90a74e3f8c5506e1d37a9b24");
+  assert_field ("PRIORITY", "5");
+  assert_field ("GGTPM_HEALING", "flush");
+  assert_field ("MESSAGE", "healed (flush): 3 objects");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -69,6 +79,7 @@ main (int argc, char **argv)
   g_log_set_writer_func (write_record, NULL, NULL);
   g_test_add_func ("/log/issue", test_issue);
   g_test_add_func ("/log/cleared", test_cleared);
+  g_test_add_func ("/log/healing", test_healing);
   result = g_test_run ();
   g_hash_table_unref (last);
   return result;
