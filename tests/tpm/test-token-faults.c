@@ -212,11 +212,11 @@ test_weak_key (TestToken *fixture, gconstpointer algorithm)
       g_build_filename (test_swtpm_get_dir (fixture->bed->swtpm), "helper", NULL);
   g_autofree char *script = g_strdup_printf ("#!/bin/sh\nexec /usr/bin/python3 %s %s \"$@\"\n",
                                              g_getenv ("GGTPM_WEAK_HELPER"), config->token_helper);
-  g_autofree char *real = g_steal_pointer (&config->token_helper);
   g_autoptr (GError) error = NULL;
   g_autoptr (TokenKey) good = NULL;
 
   g_assert_true (g_file_set_contents_full (path, script, -1, G_FILE_SET_CONTENTS_NONE, 0700, NULL));
+  g_free (config->token_helper);
   config->token_helper = g_strdup (path);
   g_assert_null (tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, "new",
                                     NULL, "rsa-2048", NULL, NULL, &error));

@@ -30,7 +30,7 @@ static const Row rows[] = {
   { "ggtpmctl frobnicate", NULL, NULL, "unknown command 'frobnicate'" },
   { "ggtpmctl stauts", NULL, NULL, "did you mean 'status'?" },
   { "ggtpmctl key", NULL, NULL,
-    "'key' needs a verb: list, create, csr, self-sign, rotate, public-key, uri, "
+    "'key' needs a verb: list, show, create, csr, self-sign, rotate, public-key, uri, "
     "install-cert, sign, verify, decrypt, delete" },
   { "ggtpmctl key --json", NULL, NULL, "'key' needs a verb" },
   { "ggtpmctl key sing k", NULL, NULL, "unknown verb 'sing': did you mean 'sign'?" },
