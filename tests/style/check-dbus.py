@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 """D-Bus XML: well-formed; every interface, method, argument, property and signal documented with @since; a mutating
-method ends in a{sv} options; no property can be written. polkit's actions follow their DTD."""
+method ends in a{sv} options; no property can be written. polkit's actions follow their DTD. The bus policy lets every
+interface through, and docs/security.md lists the methods of each action as the gate's table has them."""
 
 import os
 import re
@@ -11,6 +12,9 @@ import xml.etree.ElementTree as ElementTree
 
 import tree
 
+GATE = 'daemon/bus/gate.c'
+BUS_POLICY = 'dbus/org.ggtpm1.conf.in'
+SECURITY = 'docs/security.md'
 POLKIT_DTD = '/usr/share/polkit-1/policyconfig-1.dtd'
 # Methods that change nothing or whose signature is somebody else's.
 WITHOUT_OPTIONS = ('org.ggtpm1.Key.GetCertificate', 'org.ggtpm1.Device.ReadClock', 'org.ggtpm1.Device.GetRandom',
@@ -60,12 +64,51 @@ def check_interface(path, text, interface):
                 tree.complain(path, line, f'{full_name} does not end in `a{{sv}} options`')
 
 
+def gate_methods():
+    """Of each polkit action: the methods that need it."""
+    found = {}
+    for interface, method, action in re.findall(r'\{ "org\.ggtpm1\.(\w+)", "(\w+)", GGTPM_ACTION_(\w+),',
+                                                tree.read(GATE)):
+        found.setdefault('org.ggtpm1.' + action.lower().replace('_', '-'), set()).add(f'{interface}.{method}')
+    return found
+
+
+def documented_methods(cell):
+    """`Key.Sign, Decrypt; Token.Verify`, with remarks in parentheses or behind a blank."""
+    interface = ''
+    for words in re.split(r'[,;]\s*', re.sub(r'\([^)]*\)', '', cell)):
+        name = words.split()[0] if words.split() else ''
+        if '.' in name:
+            interface, name = name.split('.')
+        yield f'{interface}.{name}'
+
+
+def check_security():
+    actions = gate_methods()
+    text = tree.read(SECURITY)
+    for match in re.finditer(r'^\| `(org\.ggtpm1\.[a-z-]+)` \| ([^|]*) \|', text, re.M):
+        line = tree.line_of(text, match.start())
+        methods = actions.pop(match.group(1), set())
+        documented = set(documented_methods(match.group(2)))
+        for method in sorted(methods - documented):
+            tree.complain(SECURITY, line, f'{method} needs this action, too')
+        for method in sorted(documented - methods):
+            tree.complain(SECURITY, line, f'{method} does not need this action')
+    for action in sorted(actions):
+        tree.complain(SECURITY, 1, f'{action} is not in the table')
+
+
 for path in tree.files(r'^dbus/.*\.xml$'):
     text = tree.read(path)
     for interface in ElementTree.fromstring(text).findall('interface'):
         if os.path.basename(path) != interface.get('name') + '.xml':
             tree.complain(path, 1, 'one interface per file, which has its name')
         check_interface(path, text, interface)
+        allowed = f'send_interface="{interface.get("name")}"'
+        if interface.get('name').startswith('org.ggtpm1.') and allowed not in tree.read(BUS_POLICY):
+            tree.complain(BUS_POLICY, 1, f'nobody may call {interface.get("name")}')
+
+check_security()
 
 for path in tree.files(r'\.(xml|policy|policy\.in|conf\.in)$', r'^dbus/.*\.conf'):
     if not tree.read(path).lstrip().startswith('<'):

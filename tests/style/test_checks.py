@@ -33,10 +33,17 @@ INTERFACE = '''<node>
 '''
 FILES = {
     'meson.build': "# SPDX-FileCopyrightText: the ggtpmd authors\n# SPDX-License-Identifier: BSD-2-Clause\n"
-                   "sources = ['thing.c']\n",
+                   "sources = ['thing.c', 'gate.c']\n",
+    'daemon/bus/gate.c': HEAD + '#include "gate.h"\n\nstatic const Rule rules[] = {\n'
+                         '  { "org.ggtpm1.Thing", "Do", GGTPM_ACTION_USE_KEY, FALSE },\n};\n',
     'daemon/token/thing.h': HEAD + '#pragma once\n\nvoid thing_do (void);\n',
     'daemon/token/thing.c': HEAD + '#include "thing.h"\n\nvoid\nthing_do (void)\n{\n}\n',
     'dbus/org.ggtpm1.Thing.xml': INTERFACE,
+    'dbus/org.ggtpm1.conf.in': '<!-- SPDX-FileCopyrightText: the ggtpmd authors -->\n'
+                               '<!-- SPDX-License-Identifier: BSD-2-Clause -->\n'
+                               '<allow send_interface="org.ggtpm1.Thing"/>\n',
+    'docs/security.md': '<!-- SPDX-FileCopyrightText: the ggtpmd authors -->\n'
+                        '<!-- SPDX-License-Identifier: BSD-2-Clause -->\n\n| `org.ggtpm1.use-key` | Thing.Do | yes |\n',
     'tools/thing': '#!/bin/sh\n# SPDX-FileCopyrightText: the ggtpmd authors\n'
                    '# SPDX-License-Identifier: BSD-2-Clause\ntrue\n',
     '.clang-format': 'BasedOnStyle: GNU\nSpaceBeforeParens: Always\n',
@@ -61,6 +68,10 @@ FAULTS = [
     ('dbus', XML, 'type="a{sv}"', 'type="s"', 'does not end in'),
     ('dbus', XML, '  </interface>', '    <!--\n        P:\n        @since: 1\n    -->\n'
      '    <property name="P" type="s" access="readwrite"/>\n  </interface>', 'not writable'),
+    ('dbus', 'dbus/org.ggtpm1.conf.in', 'Thing', 'Other', 'nobody may call org.ggtpm1.Thing'),
+    ('dbus', 'docs/security.md', 'Thing.Do', 'Thing.Other', 'Thing.Do needs this action, too'),
+    ('dbus', 'docs/security.md', 'Thing.Do', 'Thing.Do, Undo', 'Thing.Undo does not need this action'),
+    ('dbus', 'docs/security.md', 'use-key', 'provision', 'org.ggtpm1.use-key is not in the table'),
     ('format', C, '{\n', '{\n    ;\n', 'clang-format would'),
     ('format', C, '{\n', '{ \n', 'white space at the end'),
     ('format', TOOL, 'true', 'true ' + 'x' * 120, 'thing:4: 125 characters'),
