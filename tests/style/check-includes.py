@@ -37,13 +37,12 @@ MAY_INCLUDE = {
 
 # First part of a library's include: where it may stand, as folders or files without their endings.
 LIBRARIES = {
-    'tss2': ['daemon/broker', 'daemon/tpm', 'client/tcti', 'client/cmd-tpm', 'daemon/token/primary',
-             'daemon/token/handle-key', 'daemon/health/lockout'],
+    'tss2': ['daemon/broker', 'daemon/tpm', 'client/tcti', 'client/cmd-tpm', 'daemon/token/primary'],
     'systemd': ['common'],
-    'openssl': ['daemon/token', 'daemon/tpm/pubkey', 'common/certificate', 'daemon/token-helper'],
+    'openssl': ['daemon/token', 'common/certificate', 'daemon/token-helper'],
     'gnutls': ['daemon/token-verifier'],
-    'json-c': ['daemon/token/helper-client', 'daemon/token/tokens', 'daemon/token-helper', 'daemon/token-verifier',
-               'daemon/greengrass', 'daemon/provision/journal', 'client/output'],
+    'json-c': ['daemon/token/helper-client', 'daemon/token-helper', 'daemon/token-verifier', 'daemon/greengrass',
+               'daemon/provision/journal', 'client/output'],
     'sqlite3.h': ['daemon/token/store-database'],
     'yaml.h': ['daemon/greengrass'],
     'p11-kit': ['daemon/token/uri', 'daemon/token-helper'],
