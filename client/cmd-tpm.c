@@ -5,6 +5,7 @@
 
 #include "client/output.h"
 #include "client/tcti/frame.h"
+#include "common/write.h"
 #include "dbus/error.h"
 
 #include <gio/gunixsocketaddress.h>
@@ -193,23 +194,6 @@ cmd_tpm_raw (Client *client, const Options *options, GError **error)
 }
 
 /* ---- pipe ---- */
-
-static gboolean
-write_all (int fd, const guint8 *data, gsize len)
-{
-  while (len > 0)
-    {
-      ssize_t n = write (fd, data, len);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n < 0)
-        return FALSE;
-      data += n;
-      len -= (gsize)n;
-    }
-  return TRUE;
-}
 
 /* What there is to read at @from, to @to. FALSE: either has ended. */
 static gboolean

@@ -5,6 +5,7 @@
 
 #include "client/output.h"
 #include "common/atomic-file.h"
+#include "common/write.h"
 #include "dbus/error.h"
 
 #include <errno.h>
@@ -73,29 +74,17 @@ files_read (const char *name, gsize max, GError **error)
 
 /* A pipe or device is written to, not replaced. */
 static gboolean
-write_special (const char *path, const guint8 *data, gsize len, GError **error)
+write_special (const char *path, const void *data, gsize len, GError **error)
 {
   int fd = open (path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-  ssize_t n_written = 0;
+  gboolean ok = fd >= 0 && write_all (fd, data, len);
 
-  while (fd >= 0 && len > 0 && n_written >= 0)
-    {
-      n_written = write (fd, data, len);
-      if (n_written < 0 && errno == EINTR)
-        n_written = 0;
-      if (n_written > 0)
-        {
-          data += n_written;
-          len -= (gsize)n_written;
-        }
-    }
-  if (fd >= 0 && n_written >= 0 && close (fd) == 0)
-    return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be written: %s", path,
-               g_strerror (errno));
-  if (fd >= 0 && n_written < 0)
-    close (fd);
-  return FALSE;
+  if (fd >= 0 && close (fd) != 0)
+    ok = FALSE;
+  if (!ok)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be written: %s", path,
+                 g_strerror (errno));
+  return ok;
 }
 
 gboolean

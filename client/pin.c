@@ -4,6 +4,7 @@
 #include "pin.h"
 
 #include "client/output.h"
+#include "common/sealed-file.h"
 #include "common/secret.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
@@ -13,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -73,25 +73,6 @@ read_pin_file (const char *path, GError **error)
   return pin;
 }
 
-/* The descriptor that the daemon reads it from: in nobody's file system, gone when both have closed it. */
-static int
-make_memfd (const Secret *pin, GError **error)
-{
-  int fd = memfd_create ("pin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  ssize_t len = (ssize_t)secret_get_length (pin);
-
-  if (fd < 0 || write (fd, secret_peek (pin), (gsize)len) != len || lseek (fd, 0, SEEK_SET) != 0 ||
-      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "no memory file for the PIN: %s",
-                   g_strerror (errno));
-      if (fd >= 0)
-        close (fd);
-      return -1;
-    }
-  return fd;
-}
-
 static gboolean
 add_pin (GVariantDict *dict,
          GUnixFDList *descriptors,
@@ -104,7 +85,8 @@ add_pin (GVariantDict *dict,
 
   if (pin == NULL)
     return TRUE;
-  fd = make_memfd (pin, error);
+  /* in nobody's file system, gone when both have closed it */
+  fd = sealed_file_new ("pin", secret_peek (pin), secret_get_length (pin), error);
   if (fd < 0)
     return FALSE;
   index = g_unix_fd_list_append (descriptors, fd, error);

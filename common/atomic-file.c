@@ -3,6 +3,8 @@
 
 #include "atomic-file.h"
 
+#include "common/write.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,23 +29,6 @@ set_errno_error (GError **error, const char *what, const char *path)
       g_strerror (saved_errno),
       saved_errno == ENOSPC || saved_errno == EDQUOT ? "; make room there, then do it again" : "");
   return FALSE;
-}
-
-static gboolean
-write_all (int fd, const guint8 *data, gsize len)
-{
-  while (len > 0)
-    {
-      ssize_t n = write (fd, data, len);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n < 0)
-        return FALSE;
-      data += n;
-      len -= (gsize)n;
-    }
-  return TRUE;
 }
 
 static gboolean

@@ -3,6 +3,7 @@
 
 #include "sealed-file.h"
 
+#include "common/write.h"
 #include "dbus/error.h"
 
 #include <errno.h>
@@ -10,23 +11,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static gboolean
-write_all (int fd, const char *data, gsize len)
-{
-  while (len > 0)
-    {
-      ssize_t n = write (fd, data, len);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n < 0)
-        return FALSE;
-      data += n;
-      len -= (gsize)n;
-    }
-  return TRUE;
-}
 
 int
 sealed_file_new (const char *name, const void *data, gsize len, GError **error)

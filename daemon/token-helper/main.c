@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "common/secret.h"
+#include "common/write.h"
 #include "dbus/error.h"
 #include "token-helper/jobs.h"
 #include "token/protocol.h"
@@ -13,23 +14,6 @@
 #include <unistd.h>
 
 static gboolean
-write_all (const char *data, gsize len)
-{
-  while (len > 0)
-    {
-      ssize_t n = write (STDOUT_FILENO, data, len);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        return FALSE;
-      data += n;
-      len -= (gsize)n;
-    }
-  return TRUE;
-}
-
-static gboolean
 send_answer (json_object *answer)
 {
   gsize len = 0;
@@ -38,7 +22,7 @@ send_answer (json_object *answer)
 
   /* One write for all: the NUL behind the text is made its newline. */
   text[len] = '\n';
-  sent = write_all (text, len + 1);
+  sent = write_all (STDOUT_FILENO, text, len + 1);
   text[len] = '\0';
   return sent;
 }
