@@ -46,7 +46,7 @@ read_variable (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **err
 static gboolean
 read_in_order (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
 {
-  if (!properties_read_test_result (tpm, &reading->test_result, error))
+  if (!diagnosis_read_test_result (tpm, &reading->test_result, NULL, error))
     return FALSE;
   if (reading->test_result == TPM2_RC_FAILURE)
     return TRUE;
@@ -156,9 +156,9 @@ take_run (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
   gboolean orderly = (reading->variable.startup_clear & TPMA_STARTUP_CLEAR_ORDERLY) != 0;
   g_autoptr (GError) save_error = NULL;
   g_autoptr (GError) local_error = NULL;
-  guint32 reset_count;
+  TPMS_TIME_INFO time;
 
-  if (!properties_read_reset_count (tpm, &reset_count, &local_error))
+  if (!diagnosis_read_clock (tpm, &time, &local_error))
     {
       /* The chip has just said that it is well: whoever stands before it has not noticed yet. Asked again at the next
        * reading. */
@@ -171,7 +171,8 @@ take_run (Tpm *tpm, const ReadingArgs *args, Reading *reading, GError **error)
       return FALSE;
     }
   reading->have_run = TRUE;
-  if (power_record_take (&reading->power, reset_count, orderly, args->now, &reading->went_back) &&
+  if (power_record_take (&reading->power, time.clockInfo.resetCount, orderly, args->now,
+                         &reading->went_back) &&
       !power_record_save (args->state_dir, &reading->power, &save_error))
     g_warning ("the count of power cuts is not kept: %s", save_error->message);
   return TRUE;

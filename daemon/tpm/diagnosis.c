@@ -172,6 +172,7 @@ diagnosis_read_test_result (Tpm *tpm, TPM2_RC *out_rc, GBytes **out_data, GError
   else if (!rc_check (rc, "reading the self-test's result", error))
     return FALSE;
   *out_rc = result;
-  *out_data = data != NULL ? g_bytes_new (data->buffer, data->size) : g_bytes_new (NULL, 0);
+  if (out_data != NULL)
+    *out_data = data != NULL ? g_bytes_new (data->buffer, data->size) : g_bytes_new (NULL, 0);
   return TRUE;
 }

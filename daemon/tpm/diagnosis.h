@@ -7,9 +7,9 @@
 
 G_BEGIN_DECLS
 
-/* What a person asks a chip for at the bench. Operations for a worker; errors: rc_check()'s. */
+/* A chip's clock, its self-tests, and hashing in it. Operations for a worker; errors: rc_check()'s. */
 
-/* TPM2_ReadClock (Part 3, 29.1). */
+/* One TPM command, TPM2_ReadClock (Part 3, 29.1). resetCount: resets since the last TPM2_Clear (Part 2, 10.11.1). */
 gboolean
 diagnosis_read_clock (Tpm *tpm, TPMS_TIME_INFO *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -34,7 +34,12 @@ gboolean diagnosis_test_incrementally (Tpm *tpm,
                                        GArray **out_pending,
                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* TPM2_GetTestResult. @out_data: what the vendor says, the caller's */
+/*
+ * One TPM command, TPM2_GetTestResult, which also a chip in failure mode answers (Part 3, 10.4), where the others lie:
+ * to be asked first.
+ * @out_rc: 0: passed; 0x153: tests when a function is first used; 0x90a: under way; 0x101: failed
+ * @out_data: what the vendor says, the caller's; NULL: not wanted
+ */
 gboolean diagnosis_read_test_result (Tpm *tpm, TPM2_RC *out_rc, GBytes **out_data, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 

@@ -180,36 +180,3 @@ properties_read_variable (Tpm *tpm, VariableProperties *out, GError **error)
   };
   return TRUE;
 }
-
-gboolean
-properties_read_reset_count (Tpm *tpm, guint32 *out, GError **error)
-{
-  g_autoptr (TPMS_TIME_INFO) info = NULL;
-  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
-
-  if (esys == NULL ||
-      !rc_check (Esys_ReadClock (esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info),
-                 "reading the TPM's clock", error))
-    return FALSE;
-  *out = info->clockInfo.resetCount;
-  return TRUE;
-}
-
-gboolean
-properties_read_test_result (Tpm *tpm, TPM2_RC *out, GError **error)
-{
-  g_autoptr (TPM2B_MAX_BUFFER) data = NULL;
-  ESYS_CONTEXT *esys = tpm_get_esys (tpm, error);
-  TPM2_RC result = TPM2_RC_FAILURE;
-  TSS2_RC rc;
-
-  if (esys == NULL)
-    return FALSE;
-  rc = Esys_GetTestResult (esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &data, &result);
-  if (rc_get_base (rc) == TPM2_RC_FAILURE)
-    result = TPM2_RC_FAILURE;
-  else if (!rc_check (rc, "reading the self-test's result", error))
-    return FALSE;
-  *out = result;
-  return TRUE;
-}

@@ -52,15 +52,5 @@ properties_read_fixed (Tpm *tpm, FixedProperties *out, GError **error) G_GNUC_WA
 gboolean properties_read_variable (Tpm *tpm,
                                    VariableProperties *out,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* One TPM command. @out: resetCount of TPMS_CLOCK_INFO (Part 2, 10.11.1): resets since the last TPM2_Clear */
-gboolean
-properties_read_reset_count (Tpm *tpm, guint32 *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/*
- * One TPM command, TPM2_GetTestResult, which also a chip in failure mode answers (Part 3, 10.4), where the others lie:
- * to be asked first.
- * @out: 0: passed; 0x153: tests when a function is first used; 0x90a: under way; 0x101: failed
- */
-gboolean
-properties_read_test_result (Tpm *tpm, TPM2_RC *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -3,6 +3,7 @@
 
 /* tpm/properties.c: on a software TPM, on it in other chips' clothes, and on answers that make no sense. */
 
+#include "tpm/diagnosis.h"
 #include "tpm/properties.h"
 
 #include "dbus/error.h"
@@ -68,7 +69,7 @@ test_swtpm_variable (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (variable.lockout_recovery, ==, 1000);
   g_assert_cmpuint (variable.lockout_counter, ==, 0);
 
-  g_assert_true (properties_read_test_result (fixture->tpm, &result, &error));
+  g_assert_true (diagnosis_read_test_result (fixture->tpm, &result, NULL, &error));
   g_assert_no_error (error);
   g_assert_cmphex (result, ==, TPM2_RC_SUCCESS);
   g_assert_cmpuint (test_swtpm_count (fixture->swtpm, 0), ==, 2);
@@ -235,12 +236,12 @@ test_failure_mode (Fixture *fixture, gconstpointer data)
 
   /* as the command's own code, and as its result */
   test_proxy_set_rules (fixture->proxy, "17c rc 101");
-  g_assert_true (properties_read_test_result (fixture->tpm, &result, &error));
+  g_assert_true (diagnosis_read_test_result (fixture->tpm, &result, NULL, &error));
   g_assert_cmphex (result, ==, TPM2_RC_FAILURE);
   result = 0;
   test_proxy_set_rules (fixture->proxy, "17c raw 8001000000120000000000021234"
                                         "00000101");
-  g_assert_true (properties_read_test_result (fixture->tpm, &result, &error));
+  g_assert_true (diagnosis_read_test_result (fixture->tpm, &result, NULL, &error));
   g_assert_cmphex (result, ==, TPM2_RC_FAILURE);
   g_assert_no_error (error);
 }
