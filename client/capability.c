@@ -53,8 +53,9 @@ list_bits (const BitRow *rows, gsize n_rows, guint32 value)
 
 #define LIST_BITS(rows, value) list_bits (rows, G_N_ELEMENTS (rows), value)
 
-char *
-capability_list_pcrs (guint32 bits)
+/* `0-7, 16, 23`, `none` */
+static char *
+list_pcrs (guint32 bits)
 {
   GString *text = g_string_new (NULL);
 
@@ -103,7 +104,7 @@ capability_explain (const char *group, guint32 number, guint32 value)
   if (g_str_equal (group, "commands"))
     return LIST_BITS (command_bits, value);
   if (g_str_has_prefix (group, "pcr-"))
-    return capability_list_pcrs (value);
+    return list_pcrs (value);
   if (g_str_equal (group, "acts"))
     return g_strdup_printf ("%u s", value);
   if (g_str_equal (group, "vendor"))

@@ -13,7 +13,4 @@ G_BEGIN_DECLS
  */
 char *capability_explain (const char *group, guint32 number, guint32 value);
 
-/* `0-7, 16, 23` for a set of PCRs; `none`. Free with g_free(). */
-char *capability_list_pcrs (guint32 bits);
-
 G_END_DECLS

@@ -141,12 +141,12 @@ config_place_check (const ConfigPlace *place, GError **error)
   return place->group == NULL || find_group (place->group, place->path, &gid, error);
 }
 
-gboolean
-config_place_write (const ConfigPlace *place,
-                    const char *text,
-                    gsize len,
-                    gboolean *out_changed,
-                    GError **error)
+static gboolean
+write_place (const ConfigPlace *place,
+             const char *text,
+             gsize len,
+             gboolean *out_changed,
+             GError **error)
 {
   gid_t gid = (gid_t)-1;
 
@@ -198,7 +198,7 @@ config_place_put (Client *client,
   where.path = path;
   if (is_public (flavour))
     where.public = where.mkdir = TRUE;
-  done = config_place_write (&where, text, len, out_changed, error);
+  done = write_place (&where, text, len, out_changed, error);
   secret_wipe (text, len);
   if (!done || !remember (client, path, flavour, arguments, error))
     return FALSE;

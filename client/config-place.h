@@ -34,17 +34,13 @@ gboolean config_place_render (Client *client,
 /* Whether there is the group that @place names. Errors: GGTPM_ERROR_INVALID_ARGS. */
 gboolean config_place_check (const ConfigPlace *place, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @out_changed: FALSE: it was like that already. Errors: those of config_file_write(); GGTPM_ERROR_FAILED without the
- * directory, GGTPM_ERROR_INVALID_ARGS: there is no such group. */
-gboolean config_place_write (const ConfigPlace *place,
-                             const char *text,
-                             gsize len,
-                             gboolean *out_changed,
-                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
 /*
  * All of it: renders, writes, and has the daemon remember it, so that `config write --all` keeps it current. For
- * `drop-in` and `p11-kit` it is public, with its directories. @arguments: not floating
+ * `drop-in` and `p11-kit` it is public, with its directories.
+ * @arguments: not floating
+ * @out_changed: FALSE: it was like that already
+ * Errors: those of RenderConfig, RememberConfig and config_file_write(); GGTPM_ERROR_FAILED without the directory,
+ * GGTPM_ERROR_INVALID_ARGS: there is no such group.
  */
 gboolean config_place_put (Client *client,
                            const char *flavour,

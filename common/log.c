@@ -45,8 +45,9 @@ log_event (LogEvent event, const char *format, ...)
 
 /* ---- issues ---- */
 
-char *
-log_get_issue_message_id (const char *id)
+/* UUID of version 5 (RFC 4122, 4.3) in a namespace of our own */
+static char *
+get_issue_message_id (const char *id)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA1);
   GString *text = g_string_sized_new (2 * UUID_SIZE);
@@ -93,7 +94,7 @@ write_issue (const char *message_id,
 void
 log_issue (const char *id, const char *severity, const char *text, const char *remedy)
 {
-  g_autofree char *message_id = log_get_issue_message_id (id);
+  g_autofree char *message_id = get_issue_message_id (id);
   g_autofree char *message = g_strdup_printf ("%s (%s): %s", id, severity, text);
 
   write_issue (message_id, get_priority (severity), id, severity, remedy, message);

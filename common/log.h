@@ -38,7 +38,4 @@ void log_issue_cleared (const char *id, const char *severity, const char *text);
 /* A step of healing was done: LOG_EVENT_HEALED with the field GGTPM_HEALING. @action: of Health.Healings; any thread */
 void log_healing (const char *action, const char *text);
 
-/* The MESSAGE_ID of an issue: UUID of version 5 (RFC 4122, 4.3) in a namespace of our own. Free with g_free(). */
-char *log_get_issue_message_id (const char *id);
-
 G_END_DECLS

@@ -18,9 +18,7 @@ char *lite_render (const GreengrassParams *params, GError **error) G_GNUC_WARN_U
 char *drop_in_render (const GreengrassParams *params, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *module_file_render (const GreengrassParams *params, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Parts of AWS names that depend on the region: `amazonaws.com` or `amazonaws.com.cn`; `aws`, `aws-cn`,
- * `aws-us-gov`. */
+/* `amazonaws.com` or `amazonaws.com.cn` */
 const char *greengrass_get_domain (const char *region);
-const char *greengrass_get_partition (const char *region);
 
 G_END_DECLS

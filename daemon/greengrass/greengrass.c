@@ -163,8 +163,9 @@ greengrass_get_domain (const char *region)
   return g_str_has_prefix (region, "cn-") ? "amazonaws.com.cn" : "amazonaws.com";
 }
 
-const char *
-greengrass_get_partition (const char *region)
+/* Of ARNs. */
+static const char *
+get_partition (const char *region)
 {
   if (g_str_has_prefix (region, "cn-"))
     return "aws-cn";
@@ -323,9 +324,9 @@ complete_endpoints (GreengrassParams *params)
     params->iot_cred_endpoint =
         g_strdup_printf ("CREDENTIALS-PREFIX.credentials.iot.%s.%s", params->region, domain);
   if (params->thing_arn == NULL)
-    params->thing_arn = g_strdup_printf ("arn:%s:iot:%s:ACCOUNT-ID:thing/%s",
-                                         greengrass_get_partition (params->region), params->region,
-                                         params->thing_name);
+    params->thing_arn =
+        g_strdup_printf ("arn:%s:iot:%s:ACCOUNT-ID:thing/%s", get_partition (params->region),
+                         params->region, params->thing_name);
 }
 
 /* A copy of @params with every default. */

@@ -83,15 +83,4 @@ void tokens_explain_login_error (Tpm *tpm,
                                  const Secret *given,
                                  GError **error);
 
-/* SHA-256, by the default mechanism of the key: what certificates and requests need. */
-GBytes *tokens_sign_digest (Tokens *self,
-                            Tpm *tpm,
-                            const char *token,
-                            GBytes *id,
-                            const char *mechanism,
-                            GBytes *digest,
-                            const Secret *pin,
-                            GCancellable *cancellable,
-                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
 G_END_DECLS

@@ -247,21 +247,6 @@ tokens_decrypt (Tokens *self,
 
 /* ---- requests and certificates ---- */
 
-GBytes *
-tokens_sign_digest (Tokens *self,
-                    Tpm *tpm,
-                    const char *token,
-                    GBytes *id,
-                    const char *mechanism,
-                    GBytes *digest,
-                    const Secret *pin,
-                    GCancellable *cancellable,
-                    GError **error)
-{
-  return sign (self, tpm, &(Signing){ token, id, mechanism, "sha256", digest, pin, NULL },
-               cancellable, error);
-}
-
 char *
 tokens_create_csr (Tokens *self,
                    Tpm *tpm,
@@ -278,6 +263,7 @@ tokens_create_csr (Tokens *self,
   g_autoptr (GBytes) digest = NULL;
   g_autoptr (GBytes) signature = NULL;
   const char *subject = params->subject;
+  Signing signing;
 
   if (key == NULL)
     return NULL;
@@ -290,7 +276,7 @@ tokens_create_csr (Tokens *self,
   if (csr == NULL)
     return NULL;
   digest = csr_get_digest (csr);
-  signature = tokens_sign_digest (self, tpm, token, id, csr_get_mechanism (csr), digest, pin,
-                                  cancellable, error);
+  signing = (Signing){ token, id, csr_get_mechanism (csr), "sha256", digest, pin, NULL };
+  signature = sign (self, tpm, &signing, cancellable, error);
   return signature != NULL ? csr_finish (csr, signature, error) : NULL;
 }

@@ -143,8 +143,8 @@ auths_save (const Auths *auths, const char *state_dir, GError **error)
   return FALSE;
 }
 
-gboolean
-auths_remove (const char *state_dir, GError **error)
+static gboolean
+remove_auths (const char *state_dir, GError **error)
 {
   g_autofree char *path = get_path (state_dir);
   g_autoptr (GError) local_error = NULL;
@@ -373,7 +373,7 @@ auths_release_ownership (Tpm *tpm, const char *state_dir, GError **error)
          ((variable.permanent & TPMA_PERMANENT_OWNERAUTHSET) == 0 ||
           (auths_use_owner (tpm, state_dir, error) &&
            change_auth (tpm, ESYS_TR_RH_OWNER, NULL, "emptying the owner auth", error))) &&
-         auths_remove (state_dir, error);
+         remove_auths (state_dir, error);
 }
 
 gboolean

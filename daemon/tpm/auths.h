@@ -40,7 +40,6 @@ Auths *auths_load (const char *state_dir, GError **error) G_GNUC_WARN_UNUSED_RES
 /* On the disk when it returns. Errors: GGTPM_ERROR_STORE. */
 gboolean
 auths_save (const Auths *auths, const char *state_dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean auths_remove (const char *state_dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* What is given out for escrow: text for people and tools. */
 Secret *auths_describe (const Auths *auths);
 /* `none`, `taking`, `owned`, `releasing`. */
