@@ -102,9 +102,10 @@ static gboolean
 check_credential (const Steps *self, StorePin kind, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
-  g_autoptr (Secret) pin =
-      get_given (self, kind) == NULL ? load_credential (self, kind, &local_error) : NULL;
+  g_autoptr (Secret) pin = NULL;
 
+  if (get_given (self, kind) == NULL)
+    pin = load_credential (self, kind, &local_error);
   if (local_error == NULL)
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local_error));

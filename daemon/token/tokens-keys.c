@@ -82,7 +82,7 @@ tokens_check_strength (GBytes *spki, GError **error)
 void
 tokens_refuse_rsa (Tokens *self, const char *reason)
 {
-  g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
 
   g_free (self->rsa_refusal);
   self->rsa_refusal = g_strdup (reason);
@@ -91,7 +91,7 @@ tokens_refuse_rsa (Tokens *self, const char *reason)
 gboolean
 tokens_check_firmware (Tokens *self, const char *algorithm, GError **error)
 {
-  g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
 
   if (self->rsa_refusal == NULL || !g_str_equal (algorithm, PROTOCOL_ALGORITHM_RSA_2048))
     return TRUE;
