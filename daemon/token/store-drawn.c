@@ -4,25 +4,32 @@
 #include "store-private.h"
 
 #include "common/atomic-file.h"
+#include "common/label.h"
 #include "token/store-database.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
-/* A line each: store_database_sum_seal()'s of a PIN that we have drawn. The sum tells nothing of the PIN. */
-#define FILE_NAME "drawn"
+/* A file for each token, a line in it for each PIN that we have drawn: store_database_sum_seal()'s, which tells nothing
+ * of the PIN. */
+#define DIR       "drawn-pins"
+#define DIR_MODE  0700
 #define FILE_MODE 0600
 
-static char *
-get_path (Store *self)
+char *
+store_get_drawn_path (Store *self, const char *token)
 {
-  return g_build_filename (self->pins, FILE_NAME, NULL);
+  g_autofree char *encoded = label_encode (token);
+
+  return g_build_filename (self->state_dir, DIR, encoded, NULL);
 }
 
 /* None where there is no file, or one that cannot be read: then nothing is known. */
 static char **
-list_sums (Store *self)
+list_sums (Store *self, const char *token)
 {
-  g_autofree char *path = get_path (self);
+  g_autofree char *path = store_get_drawn_path (self, token);
   g_autofree char *text = NULL;
 
   if (!g_file_get_contents (path, &text, NULL, NULL))
@@ -36,56 +43,17 @@ contains (char **sums, const char *sum)
   return sum != NULL && *sum != '\0' && g_strv_contains ((const char *const *)sums, sum);
 }
 
-/* Those of the store as it is: what a change that was given up has left goes. */
-static gboolean
-append_current (Store *self, char **sums, GString *text, GError **error)
+/* Those of the token in @database that were noted before; what a change that was given up has left goes by that. */
+static void
+append_known (sqlite3 *database, const char *token, char **sums, GString *text)
 {
-  g_autoptr (sqlite3) database = NULL;
-  g_auto (GStrv) labels = NULL;
+  for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
+    {
+      g_autofree char *sum = store_database_sum_seal (database, token, kind == STORE_PIN_SO, NULL);
 
-  if (!store_exists (self))
-    return TRUE;
-  database = store_database_open (self->database, error);
-  labels = database != NULL ? store_database_list_tokens (database, error) : NULL;
-  if (labels == NULL)
-    return FALSE;
-  for (char **label = labels; *label != NULL; label++)
-    for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
-      {
-        g_autofree char *sum =
-            store_database_sum_seal (database, *label, kind == STORE_PIN_SO, NULL);
-
-        if (contains (sums, sum))
-          g_string_append_printf (text, "%s\n", sum);
-      }
-  return TRUE;
-}
-
-/* Those of this change that were noted before. */
-static gboolean
-append_changed (StoreChange *change,
-                const char *token,
-                StorePin kind,
-                char **sums,
-                GString *text,
-                GError **error)
-{
-  g_autofree char *path =
-      g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
-  g_autoptr (sqlite3) database = store_database_open (path, error);
-  g_autofree char *sum = NULL;
-  g_autofree char *other = NULL;
-
-  if (database == NULL)
-    return FALSE;
-  sum = store_database_sum_seal (database, token, kind == STORE_PIN_SO, error);
-  if (sum == NULL)
-    return FALSE;
-  other = store_database_sum_seal (database, token, kind != STORE_PIN_SO, NULL);
-  g_string_append_printf (text, "%s\n", sum);
-  if (contains (sums, other))
-    g_string_append_printf (text, "%s\n", other);
-  return TRUE;
+      if (contains (sums, sum) && strstr (text->str, sum) == NULL)
+        g_string_append_printf (text, "%s\n", sum);
+    }
 }
 
 gboolean
@@ -95,13 +63,30 @@ store_note_drawn_pin (Store *self,
                       StorePin kind,
                       GError **error)
 {
-  g_autofree char *path = get_path (self);
-  g_auto (GStrv) sums = list_sums (self);
+  g_autofree char *path = store_get_drawn_path (self, token);
+  g_autofree char *copy =
+      g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
+  g_autoptr (sqlite3) changed = store_database_open (copy, error);
+  g_autoptr (sqlite3) current = NULL;
+  g_auto (GStrv) sums = list_sums (self, token);
   g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *sum = NULL;
+  g_autofree char *dir = NULL;
 
-  if (!append_current (self, sums, text, error) ||
-      !append_changed (change, token, kind, sums, text, error))
+  if (changed == NULL)
     return FALSE;
+  sum = store_database_sum_seal (changed, token, kind == STORE_PIN_SO, error);
+  if (sum == NULL)
+    return FALSE;
+  g_string_append_printf (text, "%s\n", sum);
+  append_known (changed, token, sums, text);
+  /* The change may not be committed: then the store is as it was. */
+  current = store_exists (self) ? store_database_open (self->database, NULL) : NULL;
+  if (current != NULL)
+    append_known (current, token, sums, text);
+  dir = g_path_get_dirname (path);
+  if (g_mkdir (dir, DIR_MODE) < 0 && errno != EEXIST)
+    return store_set_errno ("cannot make", dir, error);
   return atomic_file_write (path, text->str, text->len, FILE_MODE, (gid_t)-1, error) ||
          store_convert_error (error);
 }
@@ -109,7 +94,7 @@ store_note_drawn_pin (Store *self,
 gboolean
 store_pins_are_drawn (Store *self, const char *token)
 {
-  g_auto (GStrv) sums = list_sums (self);
+  g_auto (GStrv) sums = list_sums (self, token);
   g_autoptr (sqlite3) database = NULL;
   g_autofree char *user = NULL;
   g_autofree char *so = NULL;

@@ -78,6 +78,10 @@ store_has_pins (Store *self, const char *token)
 gboolean
 store_remove_pins (Store *self, const char *token, GError **error)
 {
+  g_autofree char *drawn = store_get_drawn_path (self, token);
+
+  if (g_unlink (drawn) < 0 && errno != ENOENT)
+    return store_set_errno ("cannot remove", drawn, error);
   for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
     {
       g_autofree char *path = store_get_pin_path (self, token, kind);

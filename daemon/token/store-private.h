@@ -31,6 +31,9 @@ gboolean store_convert_error (GError **error);
 /* What store_get_stamp() says of a database at @path. */
 char *store_make_stamp (const char *path);
 
+/* store-drawn.c's file of a token; free with g_free(). */
+char *store_get_drawn_path (Store *self, const char *token);
+
 /* Borrowed. */
 Store *store_change_get_store (StoreChange *change);
 

@@ -463,7 +463,11 @@ class Provisioning(cli.Case):
         """Wrong PINs up to the lockout and a power cut: healed at the start with the auth that is known."""
         self.ok('tpm', 'take-ownership')
         self.ok('provision')
-        self.fails(4, 'AuthFailed', 'key', 'csr', 'greenkey', '--pin-file', '-', stdin=b'wrong', once=True)
+        wrong = ('key', 'csr', 'greenkey', '--pin-file', '-')
+        self.fails(4, 'AuthFailed', *wrong, stdin=b'wrong', once=True)
+        # the PINs are generated: once an hour while it runs
+        bus.wait_for(lambda: self.json('info')['health']['healings']['lockout-reset'] == 1, 'the first to be healed')
+        self.fails(4, 'AuthFailed', *wrong, stdin=b'wrong', once=True)
         bus.wait_for(lambda: self.json('status')['health']['lockout_counter'] == 1, 'the failure to be counted')
         self.daemon.kill()
         self.tpm.kill()
