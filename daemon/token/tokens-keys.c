@@ -84,6 +84,7 @@ tokens_refuse_rsa (Tokens *self, const char *reason)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
 
+  g_assert (lock != NULL);
   g_free (self->rsa_refusal);
   self->rsa_refusal = g_strdup (reason);
 }
@@ -93,6 +94,7 @@ tokens_check_firmware (Tokens *self, const char *algorithm, GError **error)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) lock = g_mutex_locker_new (&self->refusal_lock);
 
+  g_assert (lock != NULL);
   if (self->rsa_refusal == NULL || !g_str_equal (algorithm, PROTOCOL_ALGORITHM_RSA_2048))
     return TRUE;
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED, "no RSA key is made on this chip: %s",
