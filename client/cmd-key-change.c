@@ -37,7 +37,7 @@ cmd_key_self_sign (Client *client, const Options *options, GError **error)
       !g_ascii_string_to_unsigned (options->days, 10, 1, G_MAXINT32, &days, NULL))
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                   "--days '%s': not a number of days", options->days);
+                   "--days '%s': not a number of days from 1 on", options->days);
       return FALSE;
     }
   if (!key_call_find (client, options, &call, &token, error))

@@ -226,6 +226,8 @@ tokens_decrypt (Tokens *self,
 {
   TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
   Signing signing = { token, id, .data = data, .given_pin = pin };
+  g_autoptr (GError) local_error = NULL;
+  GBytes *plain;
   guint64 len;
 
   if (key == NULL)
@@ -237,11 +239,20 @@ tokens_decrypt (Tokens *self,
       return NULL;
     }
   len = g_ascii_strtoull (key->algorithm + strlen ("rsa-"), NULL, 10) / 8;
-  if (g_bytes_get_size (data) == len)
-    return sign (self, tpm, &signing, cancellable, error);
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-               "what a key of %s decrypts has %" G_GUINT64_FORMAT " bytes, not %" G_GSIZE_FORMAT,
-               key->algorithm, len, g_bytes_get_size (data));
+  if (g_bytes_get_size (data) != len)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                   "what a key of %s decrypts has %" G_GUINT64_FORMAT
+                   " bytes, not %" G_GSIZE_FORMAT,
+                   key->algorithm, len, g_bytes_get_size (data));
+      return NULL;
+    }
+  plain = sign (self, tpm, &signing, cancellable, &local_error);
+  if (plain != NULL)
+    return plain;
+  if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_FAILED))
+    g_prefix_error (&local_error, "was it encrypted for this key, with PKCS#1 v1.5 padding? ");
+  g_propagate_error (error, g_steal_pointer (&local_error));
   return NULL;
 }
 

@@ -803,7 +803,8 @@ class Provisioned(cli.Case):
         for size in (7, 255, 257, 513):
             self.fails(2, 'InvalidArgs', 'key', 'decrypt', 'rsakey', stdin=b'x' * size)
         # not made for this key: said so, and nothing stays behind of it
-        self.assertIn('decrypting', self.fails(1, 'Failed', 'key', 'decrypt', 'rsakey', stdin=bytes(255) + b'x'))
+        self.assertIn('encrypted for this key',
+                      self.fails(1, 'Failed', 'key', 'decrypt', 'rsakey', stdin=bytes(255) + b'x'))
         self.assertEqual(self.run_ctl('key', 'decrypt', 'rsakey', stdin=cipher).stdout, b'secret')
         self.ok('key', 'csr', 'greenkey')
 
