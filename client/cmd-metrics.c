@@ -238,6 +238,11 @@ add_foresight (Metrics *metrics, GgtpmHealth *health)
   add_count (metrics, "persistent_objects_available",
              "Persistent objects that there is room for, by the TPM's estimate.",
              ggtpm_health_get_persistent_available (health));
+  add_count (metrics, "object_slots_available",
+             "Slots for objects that are free or that the daemon can free.",
+             ggtpm_health_get_transient_available (health));
+  add_count (metrics, "sessions_available", "Sessions that can be started.",
+             ggtpm_health_get_sessions_available (health));
   add_count (metrics, "nv_indices", "NV indices that are defined.",
              ggtpm_health_get_nv_indices (health));
 }

@@ -102,10 +102,14 @@ list_handles (const ResourceManager *rm,
   return TRUE;
 }
 
+/*
+ * @used: of @space; @value: the chip's own; @evictable: what would make room. An unlimited space has the chip's whole
+ * room: what is in it of others is put out where room is needed.
+ */
 static guint32
-left_of (const Space *space, guint32 max, guint32 used, guint32 value)
+left_of (const Space *space, guint32 max, guint32 used, guint32 value, guint32 evictable)
 {
-  return space->unlimited ? value : max > used ? max - used : 0;
+  return space->unlimited ? value + evictable : max > used ? max - used : 0;
 }
 
 /* The value of a property for @space; @value: the chip's own. */
@@ -122,10 +126,13 @@ virtual_property (const ResourceManager *rm, const Space *space, guint32 propert
     case TPM2_PT_HR_ACTIVE:
       return n_sessions;
     case TPM2_PT_HR_LOADED_AVAIL:
+      return left_of (space, rm->limits.max_sessions, n_sessions, value,
+                      session_table_n_loaded (rm->sessions));
     case TPM2_PT_HR_ACTIVE_AVAIL:
-      return left_of (space, rm->limits.max_sessions, n_sessions, value);
+      return left_of (space, rm->limits.max_sessions, n_sessions, value, 0);
     case TPM2_PT_HR_TRANSIENT_AVAIL:
-      return left_of (space, rm->limits.max_objects, handle_map_size (space->objects), value);
+      return left_of (space, rm->limits.max_objects, handle_map_size (space->objects), value,
+                      slots_n_loaded_objects (rm->slots));
     default:
       return value;
     }

@@ -247,6 +247,10 @@ show_foresight (GgtpmHealth *skeleton, const HealthFacts *facts)
   ggtpm_health_set_persistent_used (skeleton, known ? variable->persistent : PROPERTY_UNKNOWN);
   ggtpm_health_set_persistent_available (skeleton,
                                          known ? variable->persistent_available : PROPERTY_UNKNOWN);
+  ggtpm_health_set_transient_available (skeleton,
+                                        known ? variable->transient_available : PROPERTY_UNKNOWN);
+  ggtpm_health_set_sessions_available (skeleton,
+                                       known ? variable->active_available : PROPERTY_UNKNOWN);
   ggtpm_health_set_nv_indices (skeleton, known ? variable->nv_indices : PROPERTY_UNKNOWN);
   ggtpm_health_set_nv_counters_available (skeleton, known ? variable->nv_counters_available
                                                           : PROPERTY_UNKNOWN);

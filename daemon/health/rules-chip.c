@@ -5,9 +5,6 @@
 
 #include "tpm/names.h"
 
-/* A self-test that takes longer than this is worth telling: chips need one or two seconds. */
-/* A key store needs one for its primary, a repair of it one more. */
-#define PERSISTENT_RESERVE 2
 /* So many times its baseline is slow, not an algorithm that takes longer (RSA-2048 takes 2.4 times P-256's time). */
 #define SLOW_FACTOR    5
 #define SLOW_MIN_COUNT 32
@@ -243,30 +240,4 @@ rules_add_slow_evidence (const HealthFacts *facts, GVariantDict *evidence)
   rules_add_uint (evidence, "command", slow->figures.kind);
   rules_add_uint (evidence, "median-us", slow->figures.p50_us);
   rules_add_uint (evidence, "baseline-us", slow->baseline_us);
-}
-
-/* ---- its room ---- */
-
-RuleVerdict
-rules_judge_room (const HealthFacts *facts, gint64 now, char **out_text)
-{
-  const VariableProperties *variable = &facts->variable;
-
-  if (!facts->have_variable)
-    return rules_say (RULE_UNKNOWN, out_text, RULES_NOT_READ);
-  if (variable->persistent_available == PROPERTY_UNKNOWN)
-    return rules_say (RULE_UNKNOWN, out_text, "the TPM does not say how much room it has");
-  if (variable->persistent_available >= PERSISTENT_RESERVE)
-    return RULE_OK;
-  return rules_say (RULE_ISSUE, out_text,
-                    "the TPM has room for %u more persistent objects, it holds %u",
-                    variable->persistent_available, variable->persistent);
-}
-
-void
-rules_add_room_evidence (const HealthFacts *facts, GVariantDict *evidence)
-{
-  rules_add_uint (evidence, "persistent", facts->variable.persistent);
-  rules_add_uint (evidence, "persistent-available", facts->variable.persistent_available);
-  rules_add_uint (evidence, "nv-indices", facts->variable.nv_indices);
 }

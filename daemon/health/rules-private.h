@@ -39,7 +39,7 @@ RuleVerdict rules_say (RuleVerdict verdict, char **out_text, const char *format,
 
 void rules_add_uint (GVariantDict *evidence, const char *key, guint32 value);
 
-/* rules-chip.c: the device, what the chip is, whether it works, its room. */
+/* rules-chip.c: the device, what the chip is, whether it works. */
 RuleVerdict rules_judge_device_missing (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_device_busy (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_device_io (const HealthFacts *facts, gint64 now, char **out_text);
@@ -50,7 +50,6 @@ RuleVerdict rules_judge_slow (const HealthFacts *facts, gint64 now, char **out_t
 RuleVerdict rules_judge_storage_disabled (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict
 rules_judge_endorsement_disabled (const HealthFacts *facts, gint64 now, char **out_text);
-RuleVerdict rules_judge_room (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_identity (const HealthFacts *facts, gint64 now, char **out_text);
 RuleVerdict rules_judge_update_mode (const HealthFacts *facts, gint64 now, char **out_text);
 void rules_add_device_evidence (const HealthFacts *facts, GVariantDict *evidence);
@@ -58,9 +57,15 @@ void rules_add_family_evidence (const HealthFacts *facts, GVariantDict *evidence
 void rules_add_test_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_slow_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_startup_evidence (const HealthFacts *facts, GVariantDict *evidence);
-void rules_add_room_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_run_evidence (const HealthFacts *facts, GVariantDict *evidence);
 void rules_add_update_evidence (const HealthFacts *facts, GVariantDict *evidence);
+
+/* rules-room.c: slots, sessions, NV. */
+RuleVerdict rules_judge_room (const HealthFacts *facts, gint64 now, char **out_text);
+RuleVerdict rules_judge_slots (const HealthFacts *facts, gint64 now, char **out_text);
+RuleVerdict rules_judge_sessions (const HealthFacts *facts, gint64 now, char **out_text);
+RuleVerdict rules_judge_nv (const HealthFacts *facts, gint64 now, char **out_text);
+void rules_add_room_evidence (const HealthFacts *facts, GVariantDict *evidence);
 
 /* rules-lockout.c: dictionary-attack protection, and the power cuts that count for it. */
 RuleVerdict rules_judge_lockout_active (const HealthFacts *facts, gint64 now, char **out_text);

@@ -90,6 +90,17 @@ static const Rule rules[] = {
     "Remove persistent objects that nobody uses (`tpm2_getcap handles-persistent`, "
     "`tpm2_evictcontrol`).",
     LIBRARY "Part 2, 6.13 (TPM_PT_HR_PERSISTENT_AVAIL)" },
+  { "resources.low", DEGRADED, rules_judge_slots, rules_add_room_evidence,
+    "Find who uses the TPM beside ggtpmd (`fuser -v /dev/tpm0 /dev/tpmrm0`) and have it flush what it has left "
+    "there; switching the device off and on flushes all.",
+    LIBRARY
+    "Part 2, 6.13 (TPM_PT_HR_TRANSIENT_AVAIL, TPM_PT_HR_LOADED_AVAIL); trunks flushes all at its start" },
+  { "resources.low", DEGRADED, rules_judge_sessions, rules_add_room_evidence,
+    "Find who keeps sessions (`ggtpmctl status` names the broker's clients), or flushes none of those it has saved.",
+    LIBRARY "Part 2, 6.13 (TPM_PT_HR_ACTIVE_AVAIL)" },
+  { "resources.low", INFO, rules_judge_nv, rules_add_room_evidence,
+    "Remove NV indices that nobody uses (`tpm2_getcap handles-nv-index`, `tpm2_nvundefine`).",
+    LIBRARY "Part 2, 6.13 (TPM_PT_NV_COUNTERS_AVAIL); canonical/secboot" },
   { "firmware.update_mode", FAILED, rules_judge_update_mode, rules_add_update_evidence,
     "Finish the update with the vendor's tool; until then the TPM serves nobody.",
     "Infineon's firmware update tool (OPERATION_MODE)" },

@@ -176,6 +176,9 @@ properties_read_variable (Tpm *tpm, VariableProperties *out, GError **error)
     .nv_indices = get_optional (&group, TPM2_PT_HR_NV_INDEX),
     .persistent = get_optional (&group, TPM2_PT_HR_PERSISTENT),
     .persistent_available = get_optional (&group, TPM2_PT_HR_PERSISTENT_AVAIL),
+    .transient_available = get_optional (&group, TPM2_PT_HR_TRANSIENT_AVAIL),
+    .loaded_available = get_optional (&group, TPM2_PT_HR_LOADED_AVAIL),
+    .active_available = get_optional (&group, TPM2_PT_HR_ACTIVE_AVAIL),
     .nv_counters_available = get_optional (&group, TPM2_PT_NV_COUNTERS_AVAIL),
   };
   return TRUE;

@@ -40,6 +40,9 @@ typedef struct
   guint32 nv_indices;
   guint32 persistent;
   guint32 persistent_available;
+  guint32 transient_available; /* objects; with what the broker can put out */
+  guint32 loaded_available;    /* sessions in the chip; as well */
+  guint32 active_available;    /* sessions, saved ones too */
   guint32 nv_counters_available;
 } VariableProperties;
 

@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import bus  # noqa: E402
 import swtpm  # noqa: E402
+import tpm_client  # noqa: E402
 
 MANAGER = 'org.ggtpm1.Manager'
 DEVICE = 'org.ggtpm1.Device'
@@ -121,7 +122,8 @@ class Identity(Case):
 
 
 class Faults(Case):
-    FAULTS = ('any garbage', 'any noise', 'any eof', 'any short 7', 'any size 9000', 'any size 3', 'any hang')
+    FAULTS = ('any garbage', 'any noise', 'any eof', 'any short 7', 'any size 9000', 'any size 3', 'any stale',
+              'any hang')
     CONFIG = '[Broker]\nChipTimeoutSec=1\n[Health]\nPollIntervalSec=1\n'
 
     def assert_ill_then_well(self, fault):
@@ -182,6 +184,29 @@ class Faults(Case):
         self.assertEqual(raised.exception.name, 'org.ggtpm1.Error.Unavailable')
         self.power_on()
         self.wait_for(MANAGER, 'State', 'ready')
+
+
+class Room(Case):
+    def test_own_slots(self):
+        """Full slots are no fault where the broker can put out what is in them."""
+        self.start('[Broker]\nIdleEvictMs=3600000\n')
+        self.assert_well()
+        with tpm_client.connect(self.daemon.runtime_dir + '/tpm.sock') as client:
+            for number in range(3):
+                client.create_primary(unique=bytes([number]))
+            self.assertEqual(self.check(), 'ok')
+            self.assertEqual(self.get(HEALTH, 'TransientAvailable'), 3)
+
+    def test_slots_of_others(self):
+        self.start()
+        self.assert_well()
+        for _ in range(3):
+            self.assertEqual(0, tool(self.tpm, 'tpm2_createprimary', '-C', 'n', '-c', 'left'))
+        self.assertEqual(self.check(), 'degraded')
+        self.assertIn("somebody else's objects", self.issues()['resources.low'][2])
+        self.assertEqual(self.get(HEALTH, 'TransientAvailable'), 0)
+        self.assertEqual(0, tool(self.tpm, 'tpm2_flushcontext', '-t'))
+        self.assertEqual(self.check(), 'ok')
 
 
 class Power(Case):

@@ -27,6 +27,10 @@ healthy (void)
       .lockout_interval = 7200,
       .lockout_recovery = 86400,
       .persistent_available = 12,
+      .transient_available = 3,
+      .loaded_available = 3,
+      .active_available = 64,
+      .nv_counters_available = 8,
     },
     .have_test_result = TRUE,
     .have_last_shutdown = TRUE,
@@ -296,6 +300,15 @@ test_room (void)
   facts.variable.persistent_available = 1;
   assert_facts (&facts, HEALTH_STATE_DEGRADED, "resources.low:degraded");
   facts.variable.persistent_available = PROPERTY_UNKNOWN;
+  assert_facts (&facts, HEALTH_STATE_OK, "");
+  facts.variable.transient_available = 0;
+  assert_facts (&facts, HEALTH_STATE_DEGRADED, "resources.low:degraded");
+  /* the other resource manager's slots */
+  facts.is_alongside = TRUE;
+  assert_facts (&facts, HEALTH_STATE_OK, "");
+  facts.variable.nv_counters_available = 0;
+  assert_facts (&facts, HEALTH_STATE_OK, "resources.low:info");
+  facts.variable.nv_counters_available = PROPERTY_UNKNOWN;
   assert_facts (&facts, HEALTH_STATE_OK, "");
 }
 
