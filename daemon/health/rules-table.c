@@ -96,7 +96,7 @@ static const Rule rules[] = {
     LIBRARY
     "Part 2, 6.13 (TPM_PT_HR_TRANSIENT_AVAIL, TPM_PT_HR_LOADED_AVAIL); trunks flushes all at its start" },
   { "resources.low", DEGRADED, rules_judge_sessions, rules_add_room_evidence,
-    "Find who keeps sessions (`ggtpmctl status` names the broker's clients), or flushes none of those it has saved.",
+    "Find the program that saves sessions and does not flush them, and end it: ggtpmd flushes what it has left.",
     LIBRARY "Part 2, 6.13 (TPM_PT_HR_ACTIVE_AVAIL)" },
   { "resources.low", INFO, rules_judge_nv, rules_add_room_evidence,
     "Remove NV indices that nobody uses (`tpm2_getcap handles-nv-index`, `tpm2_nvundefine`).",
