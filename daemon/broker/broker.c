@@ -21,6 +21,8 @@
 
 #define BACKOFF_MIN_US (250 * G_TIME_SPAN_MILLISECOND)
 #define BACKOFF_MAX_US (60 * G_TIME_SPAN_SECOND)
+/* How long a silent chip may keep the daemon from ending: systemd kills it after 90 s, and then nothing is tidy. */
+#define QUIT_TIMEOUT_S 30
 
 /* What /dev/tpmrm0 and tpm2-abrmd give to one connection. */
 #define KERNEL_SPACE_OBJECTS  3
@@ -273,6 +275,7 @@ take_message (Broker *broker, Message *message)
       break;
     case MESSAGE_QUIT:
       broker->quit = TRUE;
+      chip_hurry (broker->chip, QUIT_TIMEOUT_S);
       break;
     default:
       g_assert_not_reached ();

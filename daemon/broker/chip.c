@@ -18,7 +18,8 @@ struct _Chip
   gint64 timeout_us;
   ChipStatus status;
   ChipLink *link;
-  gint64 open_until; /* CHIP_OPENING */
+  gint64 open_until;   /* CHIP_OPENING */
+  gint64 answer_until; /* while a command is under way */
   BrokerFault fault;
   char *reason;
 };
@@ -159,13 +160,13 @@ fail_rc (Chip *chip, TSS2_RC rc)
 
 /* Runs the loop until the link may have something. */
 static gboolean
-wait_for_link (Chip *chip, gint64 deadline)
+wait_for_link (Chip *chip)
 {
   while (!chip->link->awake)
     {
-      if (g_get_monotonic_time () >= deadline)
+      if (g_get_monotonic_time () >= chip->answer_until)
         return FALSE;
-      loop_run_once (chip->loop, deadline);
+      loop_run_once (chip->loop, chip->answer_until);
     }
   chip->link->awake = FALSE;
   return TRUE;
@@ -179,17 +180,17 @@ exchange (Chip *chip,
           guint8 *response,
           gsize *out_size)
 {
-  gint64 deadline = g_get_monotonic_time () + chip->timeout_us;
   ChipLink *link = chip->link;
   TSS2_RC rc;
 
+  chip->answer_until = g_get_monotonic_time () + chip->timeout_us;
   link->awake = FALSE;
   rc = link->funcs->transmit (link, command, size, locality);
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   do
     {
-      if (!wait_for_link (chip, deadline))
+      if (!wait_for_link (chip))
         return fail_timeout (chip);
       rc = link->funcs->receive (link, response, out_size);
     }
@@ -252,6 +253,15 @@ gboolean
 chip_can_cancel (const Chip *chip)
 {
   return chip->status == CHIP_OPEN && chip->link->can_cancel;
+}
+
+void
+chip_hurry (Chip *chip, guint timeout_s)
+{
+  chip->timeout_us = MIN (chip->timeout_us, (gint64)timeout_s * G_USEC_PER_SEC);
+  chip->answer_until = MIN (chip->answer_until, g_get_monotonic_time () + chip->timeout_us);
+  if (chip_can_cancel (chip) && chip->link->busy)
+    (void)!chip_cancel (chip);
 }
 
 gboolean

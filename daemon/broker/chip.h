@@ -62,6 +62,8 @@ void chip_rest (Chip *chip);
 /* Has the command under way cancelled. Success: the TCTI can; whether the chip did, the command's answer says. */
 TSS2_RC chip_cancel (Chip *chip);
 gboolean chip_can_cancel (const Chip *chip);
+/* From now on, also for the command under way: waits no longer than this for an answer, and has it cancelled. */
+void chip_hurry (Chip *chip, guint timeout_s);
 gboolean chip_can_set_locality (const Chip *chip);
 
 G_END_DECLS

@@ -107,6 +107,16 @@ class Cancel(TctiCase):
         self.assertEqual(busy.receive()[0], CANCELED)
         self.assertEqual(waiting.ask(tpm_client.get_random())[0], 0)
 
+    def test_stop(self):
+        """The broker ends though a command is in the chip."""
+        self.start()
+        busy = self.connect()
+        self.tcti.rules("17b hold - 1")
+        busy.send(tpm_client.get_random())
+        self.tcti.wait_log("hold 17b")
+        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.tcti.log("cancel"), ["cancel"])
+
     def test_hung_up(self):
         """Nobody waits for the command: the chip is free for others."""
         self.start()
