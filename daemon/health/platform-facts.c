@@ -59,7 +59,12 @@ compare (PlatformFacts *facts, const PcrValues *pcrs, const char *event_log)
   EventLogReplay replay;
 
   facts->have_replay = load_log (event_log, &replay, &local_error);
-  if (!facts->have_replay)
+  /* The kernel's file has mode 0440 of root, and the daemon is not root. */
+  if (g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+    facts->log_error = g_strdup_printf ("only root may read it. As root compare what "
+                                        "`tpm2_eventlog %s` says with `ggtpmctl pcr read`",
+                                        event_log);
+  else if (!facts->have_replay)
     facts->log_error = g_strdup (local_error->message);
   for (guint i = 0; i < PLATFORM_FACTS_PCRS; i++)
     {

@@ -6,10 +6,16 @@
 #include "tpm/tpm.h"
 
 #include "dbus/error.h"
+#include "health/platform-facts.h"
 #include "tests/lib/test-proxy.h"
 #include "tpm/rc.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOBODY 65534
 
 static ESYS_CONTEXT *
 get_esys (Tpm *tpm)
@@ -168,6 +174,34 @@ test_handle_after_power_cut (void)
   tpm_handle_free (handle);
 }
 
+/* A log that only root may read: said so, with what root can do. */
+static void
+test_private_log (void)
+{
+  g_autoptr (TestSwtpm) swtpm = test_swtpm_new ();
+  g_autoptr (Tpm) tpm = tpm_new (test_swtpm_connect, swtpm);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  const Abilities abilities = { .pcr_banks = (char *[]){ (char *)"sha256", NULL },
+                                .update_mode = (char *)"" };
+  g_autoptr (PlatformFacts) facts = NULL;
+  uid_t uid = geteuid ();
+  int fd = g_file_open_tmp ("gg-XXXXXX", &path, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (fchmod (fd, 0), ==, 0);
+  g_close (fd, NULL);
+  g_assert_nonnull (get_esys (tpm));
+  g_assert_true (uid != 0 || seteuid (NOBODY) == 0);
+  facts = platform_facts_read (tpm, &abilities, path, &error);
+  g_assert_true (uid != 0 || seteuid (0) == 0);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_no_error (error);
+  g_assert_true (facts->is_measured && facts->have_pcrs && !facts->have_replay);
+  g_assert_true (g_str_has_prefix (facts->log_error, "only root may read it. As root compare"));
+  g_assert_nonnull (strstr (facts->log_error, path));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -179,5 +213,6 @@ main (int argc, char **argv)
   g_test_add_func ("/tpm/handle", test_handle);
   g_test_add_func ("/tpm/power-cut", test_power_cut);
   g_test_add_func ("/tpm/handle-after-power-cut", test_handle_after_power_cut);
+  g_test_add_func ("/tpm/private-log", test_private_log);
   return g_test_run ();
 }
