@@ -4,6 +4,7 @@
 #include "config-check.h"
 
 #include "client/config-file.h"
+#include "client/config-patch.h"
 #include "client/config-place.h"
 #include "client/output.h"
 #include "common/sealed-file.h"
@@ -80,6 +81,26 @@ add (Check *check, const char *id, const char *verdict, const char *remedy, cons
 
 /* ---- is it what the daemon would write now ---- */
 
+/* In such a file only what the token decides is kept current. */
+static void
+check_edited (Check *check, const char *fresh, const char *text, gsize len)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autofree char *patched = config_patch_apply (check->flavour, fresh, text, len, &local_error);
+
+  if (patched == NULL)
+    add (check, "current", "unknown",
+         "compare it with ggtpmctl config write --print; config write --force replaces it",
+         "it was edited since ggtpmctl wrote it, and is not renewed: %s", local_error->message);
+  else if (g_str_equal (patched, text))
+    add (check, "current", "ok", "",
+         "it was edited since ggtpmctl wrote it; what the token decides is current");
+  else
+    add (check, "current", "fault", RENEW, "it was edited, and is out of date");
+  if (patched != NULL)
+    secret_wipe (patched, strlen (patched));
+}
+
 static void
 check_current (Check *check, const char *text, gsize len)
 {
@@ -98,9 +119,10 @@ check_current (Check *check, const char *text, gsize len)
       return;
     }
   equal = fresh_len == len && memcmp (fresh, text, len) == 0;
-  secret_wipe (fresh, fresh_len);
   if (equal)
     add (check, "current", "ok", "", "it is what ggtpmd would write now");
+  else if (owner == CONFIG_FILE_EDITED && config_patch_supports (check->flavour))
+    check_edited (check, fresh, text, len);
   else if (owner == CONFIG_FILE_US)
     add (check, "current", "fault", RENEW, "it is out of date");
   else
@@ -108,6 +130,7 @@ check_current (Check *check, const char *text, gsize len)
          "compare it with ggtpmctl config write --print; config write --force replaces it",
          owner == CONFIG_FILE_EDITED ? "it was edited since ggtpmctl wrote it, and is not renewed"
                                      : "it was not written by ggtpmctl, and is not renewed");
+  secret_wipe (fresh, fresh_len);
 }
 
 /* ---- who can read what it names ---- */

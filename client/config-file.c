@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char *
 make_stamp_path (const char *path)
@@ -177,6 +178,37 @@ config_file_write (const char *path,
       !write_file (path, text, len, mode, gid, error) ||
       !write_stamp (path, sum, NULL, mode, gid, error))
     return FALSE;
+  *out_changed = TRUE;
+  return TRUE;
+}
+
+gboolean
+config_file_update (const char *path,
+                    const char *text,
+                    gsize len,
+                    gboolean *out_changed,
+                    GError **error)
+{
+  ConfigFileOwner owner = CONFIG_FILE_NOBODY;
+  struct stat status = { 0 };
+  g_autofree char *old_sum = NULL;
+  g_autofree char *sum = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, (gssize)len);
+
+  if (!get_owner (path, &owner, &status, &old_sum, error))
+    return FALSE;
+  if (g_strcmp0 (sum, old_sum) == 0)
+    {
+      *out_changed = FALSE;
+      return forget_leftovers (path, error);
+    }
+  if (!write_file (path, text, len, status.st_mode & 07777, status.st_gid, error))
+    return FALSE;
+  if (status.st_uid != geteuid () && lchown (path, status.st_uid, (gid_t)-1) != 0)
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "the owner of '%s' cannot be set: %s",
+                   path, g_strerror (errno));
+      return FALSE;
+    }
   *out_changed = TRUE;
   return TRUE;
 }

@@ -37,6 +37,16 @@ gboolean config_file_write (const char *path,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
+ * Replaces the text of a file that was edited, atomically. Its mode, owner and group stay; it stays edited, its stamp
+ * is not touched. Errors: GGTPM_ERROR_FAILED.
+ */
+gboolean config_file_update (const char *path,
+                             const char *text,
+                             gsize len,
+                             gboolean *out_changed,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
  * What config_file_write() would do, without doing it.
  * @text: NULL: not known yet
  * @out_current: whether the file has this text already

@@ -4,6 +4,7 @@
 #include "config-place.h"
 
 #include "client/config-file.h"
+#include "client/config-patch.h"
 #include "client/output.h"
 #include "common/sealed-file.h"
 #include "common/secret.h"
@@ -160,6 +161,89 @@ write_place (const ConfigPlace *place,
                             place->force, out_changed, error);
 }
 
+/* ---- one that was edited ---- */
+
+static gboolean
+may_patch (const ConfigPlace *place, const char *flavour)
+{
+  ConfigFileOwner owner = CONFIG_FILE_NOBODY;
+
+  return !place->force && config_patch_supports (flavour) &&
+         config_file_get_owner (place->path, &owner, NULL) && owner == CONFIG_FILE_EDITED;
+}
+
+/* @out_text: the file's as it should be; NULL with error */
+static char *
+patch (const ConfigPlace *place,
+       const char *flavour,
+       const char *fresh,
+       gboolean *out_current,
+       GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autofree char *text = NULL;
+  char *patched = NULL;
+  gsize len = 0;
+
+  if (!g_file_get_contents (place->path, &text, &len, &local_error))
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, local_error->message);
+      return NULL;
+    }
+  patched = config_patch_apply (flavour, fresh, text, len, &local_error);
+  if (patched == NULL)
+    g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
+                 "'%s' was changed since ggtpmctl wrote it, and cannot be kept current: %s. It was "
+                 "not touched; --force replaces it",
+                 place->path, local_error->message);
+  else
+    *out_current = g_str_equal (patched, text);
+  secret_wipe (text, len);
+  return patched;
+}
+
+static gboolean
+update (const ConfigPlace *place,
+        const char *flavour,
+        const char *fresh,
+        gboolean *out_changed,
+        GError **error)
+{
+  gboolean current = FALSE;
+  g_autofree char *patched = patch (place, flavour, fresh, &current, error);
+  gboolean done;
+
+  if (patched == NULL)
+    return FALSE;
+  done = config_file_update (place->path, patched, strlen (patched), out_changed, error);
+  secret_wipe (patched, strlen (patched));
+  return done;
+}
+
+gboolean
+config_place_compare (const ConfigPlace *place,
+                      const char *flavour,
+                      const char *text,
+                      gsize len,
+                      gboolean *out_current,
+                      GError **error)
+{
+  g_autofree char *patched = NULL;
+
+  if (!may_patch (place, flavour))
+    return config_file_compare (place->path, text, len, out_current, error);
+  if (text == NULL)
+    {
+      *out_current = FALSE;
+      return TRUE;
+    }
+  patched = patch (place, flavour, text, out_current, error);
+  if (patched == NULL)
+    return FALSE;
+  secret_wipe (patched, strlen (patched));
+  return TRUE;
+}
+
 static gboolean
 remember (Client *client,
           const char *path,
@@ -198,7 +282,8 @@ config_place_put (Client *client,
   where.path = path;
   if (is_public (flavour))
     where.public = where.mkdir = TRUE;
-  done = write_place (&where, text, len, out_changed, error);
+  done = may_patch (&where, flavour) ? update (&where, flavour, text, out_changed, error)
+                                     : write_place (&where, text, len, out_changed, error);
   secret_wipe (text, len);
   if (!done || !remember (client, path, flavour, arguments, error))
     return FALSE;

@@ -35,8 +35,20 @@ gboolean config_place_render (Client *client,
 gboolean config_place_check (const ConfigPlace *place, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
+ * Whether config_place_put() would change nothing. @text: what the daemon renders; NULL: it cannot yet.
+ * Errors: those of config_file_compare().
+ */
+gboolean config_place_compare (const ConfigPlace *place,
+                               const char *flavour,
+                               const char *text,
+                               gsize len,
+                               gboolean *out_current,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
  * All of it: renders, writes, and has the daemon remember it, so that `config write --all` keeps it current. For
- * `drop-in` and `p11-kit` it is public, with its directories.
+ * `drop-in` and `p11-kit` it is public, with its directories. In a file that was edited only what the token decides is
+ * replaced (config-patch.h), where its flavour allows that.
  * @arguments: not floating
  * @out_changed: FALSE: it was like that already
  * Errors: those of RenderConfig, RememberConfig and config_file_write(); GGTPM_ERROR_FAILED without the directory,

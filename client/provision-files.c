@@ -3,7 +3,6 @@
 
 #include "provision-files.h"
 
-#include "client/config-file.h"
 #include "client/config-place.h"
 #include "client/files.h"
 #include "client/output.h"
@@ -263,7 +262,7 @@ compare_config (ProvisionFiles *self,
       (is_provisioned &&
        !config_place_render (self->client, flavour, arguments, &text, &len, &default_path, error)))
     return FALSE;
-  done = config_file_compare (place.path, text, len, &current, error);
+  done = config_place_compare (&place, flavour, text, len, &current, error);
   if (text != NULL)
     secret_wipe (text, len);
   if (done && !current)

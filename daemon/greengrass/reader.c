@@ -4,11 +4,11 @@
 #include "reader.h"
 
 #include "common/secret.h"
+#include "common/yaml-values.h"
 #include "dbus/error.h"
 
 #include <json-c/json.h>
 #include <string.h>
-#include <yaml.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_object, json_object_put)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_tokener, json_tokener_free)
@@ -131,149 +131,20 @@ read_json (const char *text, gsize len, GHashTable *values, GError **error)
   return TRUE;
 }
 
-typedef struct
-{
-  yaml_parser_t parser;
-  GHashTable *values;
-  guint depth;
-} YamlReader;
-
-static gboolean
-next_event (YamlReader *reader, yaml_event_t *event, GError **error)
-{
-  if (yaml_parser_parse (&reader->parser, event))
-    return TRUE;
-  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-               "no YAML: line %" G_GSIZE_FORMAT ": %s", reader->parser.problem_mark.line + 1,
-               reader->parser.problem != NULL ? reader->parser.problem : "out of memory");
-  return FALSE;
-}
-
-static gboolean read_yaml_mapping (YamlReader *reader, const char *name, GError **error);
-
-/* What is in a sequence is nobody's business here. */
-static gboolean
-skip_yaml_sequence (YamlReader *reader, GError **error)
-{
-  guint depth = 1;
-
-  while (depth > 0)
-    {
-      yaml_event_t event;
-
-      if (!next_event (reader, &event, error))
-        return FALSE;
-      if (event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT)
-        depth++;
-      else if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT)
-        depth--;
-      yaml_event_delete (&event);
-    }
-  return TRUE;
-}
-
-static gboolean
-read_yaml_value (YamlReader *reader, const char *name, yaml_event_t *event, GError **error)
-{
-  if (event->type == YAML_SEQUENCE_START_EVENT)
-    return skip_yaml_sequence (reader, error);
-  if (event->type == YAML_MAPPING_START_EVENT)
-    return read_yaml_mapping (reader, name, error);
-  /* an alias is nobody's business either */
-  if (event->type == YAML_SCALAR_EVENT)
-    g_hash_table_insert (
-        reader->values, g_strdup (name),
-        g_strndup ((const char *)event->data.scalar.value, event->data.scalar.length));
-  return TRUE;
-}
-
-static gboolean
-read_yaml_mapping (YamlReader *reader, const char *name, GError **error)
-{
-  if (++reader->depth > MAX_DEPTH)
-    {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                           "no YAML: nested too deep");
-      return FALSE;
-    }
-  for (;;)
-    {
-      g_autofree char *below = NULL;
-      yaml_event_t event;
-      gboolean done;
-
-      if (!next_event (reader, &event, error))
-        return FALSE;
-      if (event.type == YAML_SCALAR_EVENT)
-        below = join (name, (const char *)event.data.scalar.value);
-      done = event.type == YAML_MAPPING_END_EVENT;
-      yaml_event_delete (&event);
-      if (done)
-        break;
-      if (below == NULL)
-        {
-          g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                               "no YAML that Greengrass reads: a key is not text");
-          return FALSE;
-        }
-      if (!next_event (reader, &event, error))
-        return FALSE;
-      done = !read_yaml_value (reader, below, &event, error);
-      yaml_event_delete (&event);
-      if (done)
-        return FALSE;
-    }
-  reader->depth--;
-  return TRUE;
-}
-
-static gboolean
-read_yaml_document (YamlReader *reader, GError **error)
-{
-  gboolean has_mapping = FALSE;
-
-  for (;;)
-    {
-      yaml_event_t event;
-      yaml_event_type_t type;
-
-      if (!next_event (reader, &event, error))
-        return FALSE;
-      type = event.type;
-      yaml_event_delete (&event);
-      if (type == YAML_STREAM_END_EVENT && has_mapping)
-        return TRUE;
-      if (type == YAML_MAPPING_START_EVENT && !has_mapping)
-        {
-          has_mapping = TRUE;
-          if (!read_yaml_mapping (reader, "", error))
-            return FALSE;
-        }
-      else if (type != YAML_STREAM_START_EVENT && type != YAML_DOCUMENT_START_EVENT &&
-               type != YAML_DOCUMENT_END_EVENT)
-        {
-          g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                               "no YAML that Greengrass reads: it is not one mapping");
-          return FALSE;
-        }
-    }
-}
-
 static gboolean
 read_yaml (const char *text, gsize len, GHashTable *values, GError **error)
 {
-  YamlReader reader = { .values = values };
-  gboolean done;
+  g_autoptr (GHashTable) found = yaml_values_read (text, len, error);
+  GHashTableIter iter;
+  const char *name;
+  const YamlValue *value;
 
-  if (!yaml_parser_initialize (&reader.parser))
-    {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "cannot read YAML: no memory");
-      return FALSE;
-    }
-  yaml_parser_set_input_string (&reader.parser, (const unsigned char *)text, len);
-  done = read_yaml_document (&reader, error);
-  yaml_parser_delete (&reader.parser);
-  return done;
+  if (found == NULL)
+    return FALSE;
+  g_hash_table_iter_init (&iter, found);
+  while (g_hash_table_iter_next (&iter, (gpointer *)&name, (gpointer *)&value))
+    g_hash_table_insert (values, g_strdup (name), g_strdup (value->text));
+  return TRUE;
 }
 
 /* systemd's and p11-kit's: what drop-in.c and module-file.c write. */

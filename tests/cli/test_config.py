@@ -2,11 +2,12 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""ggtpmctl config: what was written is kept current, checked, and removed; what is not ours, or was edited, is not."""
+"""ggtpmctl config: what was written is kept current, checked, and removed; what others wrote stays."""
 
 import contextlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -39,6 +40,10 @@ class Config(cli.Case):
     def read(self, name):
         with open(self.file(name), encoding='utf-8') as file:
             return file.read()
+
+    def put(self, name, text):
+        with open(self.file(name), 'w', encoding='utf-8') as file:
+            file.write(text)
 
     def write(self, flavour, name, *args):
         root = ['--root-ca-path', self.file('root.pem')] if flavour in ('v1', 'v2', 'lite') else []
@@ -128,24 +133,44 @@ class Config(cli.Case):
         self.check(0)
 
     def test_edited(self):
-        """What people wrote stays; the others are renewed all the same."""
+        """What people wrote stays, byte for byte; slot, PIN and URIs are renewed in it, and the others all the same."""
         self.write_all()
-        text = self.read('v2').replace('slot: 1', 'slot: 4') + 'mine: "precious"\n'
-        with open(self.file('v2'), 'w', encoding='utf-8') as file:
-            file.write(text)
+        written = self.read('v2')
+        text = '# größe\n' + written.replace('slot: 1', 'slot: 4   # four') + 'mine: [precious, {a: b}]\n'
+        self.assertNotIn('slot: 1', text)
+        self.put('v2', text)
+        os.chown(self.file('v2'), bus.GUEST, bus.GUEST)
+        os.chmod(self.file('v2'), 0o600)
         found = self.check(1)
-        self.assertEqual(found['v2', 'current'][0][0], 'unknown')
+        self.assertEqual(found['v2', 'current'][0][0], 'fault')
         self.assertEqual(found['v2', 'slot'][0][0], 'fault')
+        self.ok('token', 'change-pin', 'greengrass')
+        self.ok('config', 'write', '--all')
+        self.check(0)
+        with open(self.daemon.state_dir + '/pins/greengrass.user', encoding='ascii') as file:
+            pin = file.read().strip()
+        expected = re.sub('userPin: .*', f'userPin: "{pin}"', text.replace('slot: 4 ', 'slot: 1 '))
+        self.assertEqual(self.read('v2'), expected)
+        status = os.stat(self.file('v2'))
+        self.assertEqual((status.st_uid, status.st_gid, status.st_mode & 0o7777), (bus.GUEST, bus.GUEST, 0o600))
+        self.assertFalse(any(config['changed'] for config in self.json('config', 'write', '--all')['configs']))
+        self.assertEqual(os.stat(self.file('v2')).st_ino, status.st_ino)
+
+    def test_edited_too_far(self):
+        self.write_all()
+        text = self.read('v2').replace('slot: 1', 'slots: 4')
+        self.put('v2', text)
+        self.assertEqual(self.check(1)['v2', 'current'][0][0], 'unknown')
         self.ok('token', 'change-pin', 'greengrass')
         result = self.run_ctl('config', 'write', '--all')
         self.assertEqual(result.returncode, 1)
-        self.assertIn(self.file('v2'), result.stderr)
-        self.assertIn('changed since', result.stderr)
+        self.assertRegex(result.stderr, f"{self.file('v2')}.* changed since .*/slot is not in it")
         self.assertEqual(self.read('v2'), text)
         self.assertEqual(self.check(1)['v1', 'current'][0][0], 'ok')
-        with open(self.file('v2'), 'w', encoding='utf-8') as file:
-            file.write('a: [')
+        self.put('v2', 'a: [')
         self.assertEqual(self.check(1)['v2', 'parses'][0][0], 'fault')
+        self.ok('config', 'write', 'v2', '--path', self.file('v2'), '--force')
+        self.assertIn('slot: 1', self.read('v2'))
 
     def test_what_it_points_at(self):
         self.write_all()

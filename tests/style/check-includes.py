@@ -44,7 +44,7 @@ LIBRARIES = {
     'json-c': ['daemon/token/helper-client', 'daemon/token-helper', 'daemon/token-verifier', 'daemon/greengrass',
                'daemon/provision/journal', 'client/output'],
     'sqlite3.h': ['daemon/token/store-database'],
-    'yaml.h': ['daemon/greengrass'],
+    'yaml.h': ['common/yaml-values.c', 'daemon/greengrass'],
     'p11-kit': ['daemon/token/uri', 'daemon/token-helper'],
     'polkit': [],
     'dbus': [],
