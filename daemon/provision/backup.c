@@ -176,18 +176,18 @@ put_journal (StoreChange *change, const Config *config, GHashTable *extras, GErr
   return journal != NULL && journal_save (journal, config->state_dir, error);
 }
 
-/* PINs of tokens that are not there any more. */
+/* Of tokens that will not be there any more. */
 static gboolean
-remove_old_pins (Store *store, char **old_labels, GError **error)
+stage_no_pins (StoreChange *change, Store *store, char **old_labels, GError **error)
 {
-  for (char **label = old_labels; label != NULL && *label != NULL; label++)
-    {
-      gboolean found = FALSE;
+  g_auto (GStrv) labels = store_change_list_tokens (change, error);
 
-      if (!store_has_token (store, *label, &found, error) ||
-          (!found && !store_remove_pins (store, *label, error)))
-        return FALSE;
-    }
+  if (labels == NULL)
+    return FALSE;
+  for (char **label = old_labels; label != NULL && *label != NULL; label++)
+    if (!g_strv_contains ((const char *const *)labels, *label) &&
+        !store_stage_no_pins (store, *label, error))
+      return FALSE;
   return TRUE;
 }
 
@@ -214,6 +214,7 @@ backup_restore (Tokens *tokens,
   extras = store_change_unpack (change, backup, schema, error);
   return extras != NULL && store_change_check_chip (change, tpm, error) &&
          store_settle_pins (store, error) && stage_pins (change, store, extras, error) &&
+         stage_no_pins (change, store, old_labels, error) &&
          put_journal (change, config, extras, error) && tokens_commit (tokens, change, error) &&
-         store_settle_pins (store, error) && remove_old_pins (store, old_labels, error);
+         store_settle_pins (store, error);
 }

@@ -16,6 +16,8 @@
 
 /* Of a PIN that was not settled yet: LABEL.KIND.new-SUM, SUM being store_database_sum_seal()'s. */
 #define STAGED ".new-"
+/* In place of SUM, and empty: the token is not in that state of the store. */
+#define GONE "gone"
 
 char *
 store_get_pin_path (Store *self, const char *token, StorePin kind)
@@ -121,7 +123,26 @@ store_stage_pin (Store *self,
          pin_readers_copy (path, staged, error);
 }
 
-/* The names that staged PINs of the store as it is have, each with the name that it gets. */
+gboolean
+store_stage_no_pins (Store *self, const char *token, GError **error)
+{
+  g_autoptr (Secret) none = secret_new ("", 0);
+
+  for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
+    {
+      g_autofree char *path = store_get_pin_path (self, token, kind);
+      g_autofree char *staged = g_strconcat (path, STAGED GONE, NULL);
+
+      if (g_file_test (path, G_FILE_TEST_EXISTS) && !write_pin (self, staged, kind, none, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/*
+ * The names that staged PINs of the store as it is have, each with the name that it gets; and the names that PINs of
+ * tokens that are there get, each with itself.
+ */
 static GHashTable *
 list_valid_names (Store *self, GError **error)
 {
@@ -144,7 +165,9 @@ list_valid_names (Store *self, GError **error)
         char *staged = sum != NULL ? g_strconcat (path, STAGED, sum, NULL) : NULL;
 
         if (staged != NULL)
-          g_hash_table_insert (names, staged, g_steal_pointer (&path));
+          g_hash_table_insert (names, staged, g_strdup (path));
+        g_hash_table_insert (names, path, g_strdup (path));
+        path = NULL;
       }
   return g_steal_pointer (&names);
 }
@@ -165,6 +188,18 @@ list_staged (Store *self, GError **error)
     if (strstr (name, STAGED) != NULL)
       g_ptr_array_add (paths, g_build_filename (self->pins, name, NULL));
   return g_steal_pointer (&paths);
+}
+
+/* Where a staged PIN belongs; NULL: nowhere. */
+static char *
+find_place (const char *staged, GHashTable *names)
+{
+  g_autofree char *place = NULL;
+
+  if (!g_str_has_suffix (staged, STAGED GONE))
+    return g_strdup (g_hash_table_lookup (names, staged));
+  place = g_strndup (staged, strlen (staged) - strlen (STAGED GONE));
+  return g_hash_table_contains (names, place) ? NULL : g_steal_pointer (&place);
 }
 
 /* @place: where it belongs; NULL: nowhere. An empty one says that the PIN of this state of the store is not known. */
@@ -198,7 +233,11 @@ store_settle_pins (Store *self, GError **error)
   if (names == NULL)
     return FALSE;
   for (guint i = 0; i < staged->len; i++)
-    if (!settle (staged->pdata[i], g_hash_table_lookup (names, staged->pdata[i]), error))
-      return FALSE;
+    {
+      g_autofree char *place = find_place (staged->pdata[i], names);
+
+      if (!settle (staged->pdata[i], place, error))
+        return FALSE;
+    }
   return atomic_file_sync_dir (self->pins, error) || store_convert_error (error);
 }

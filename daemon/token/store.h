@@ -110,6 +110,10 @@ gboolean store_stage_pin (Store *store,
                           StorePin kind,
                           const Secret *pin,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* For a change that the token is not in any more: store_settle_pins() then removes its PIN files, or leaves them where
+ * the change was not committed. */
+gboolean
+store_stage_no_pins (Store *store, const char *token, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean store_settle_pins (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- changing it ---- */

@@ -131,6 +131,37 @@ class StoreCrashTest(unittest.TestCase):
                     self.assertEqual(os.listdir(os.path.join(self.state, "pins")), ["greengrass.user"])
         self.assertEqual(seen, {True, False})
 
+    def make_pins(self):
+        for kind in ("user", "so"):
+            with open(os.path.join(self.state, "pins", "greengrass." + kind), "w", encoding="ascii") as file:
+                file.write("pin-0")
+
+    def test_a_token_dropped(self):
+        """Its PIN files go with it, or stay with it."""
+        self.make_pins()
+        with open(self.database, "rb") as file:
+            original = file.read()
+        counts = self.count_calls("drop")
+        self.assertEqual(os.listdir(os.path.join(self.state, "pins")), [])
+        seen = set()
+        for call, number in counts.items():
+            for when in range(1, number + 1):
+                with self.subTest(call=call, when=when):
+                    with open(self.database, "wb") as file:
+                        file.write(original)
+                    self.make_pins()
+                    done = self.run_store("drop", "strace", "-f", "-o", os.devnull, "-e", "trace=" + call,
+                                          "-e", f"inject={call}:signal=SIGKILL:when={when}")
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertEqual(self.run_store("check").returncode, 0)
+                    database = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+                    there, = database.execute("SELECT COUNT(*) FROM tokens").fetchone()
+                    database.close()
+                    self.assertEqual(sorted(os.listdir(os.path.join(self.state, "pins"))),
+                                     ["greengrass.so", "greengrass.user"] if there else [])
+                    seen.add(there)
+        self.assertEqual(seen, {0, 1})
+
 
 if __name__ == "__main__":
     unittest.main()
