@@ -405,11 +405,11 @@ pass_check (Check *check, gboolean remember)
   pass (check->skeleton, check->invocation);
 }
 
-/* What gives out the auths of the chip is not for the group of consumers. */
+/* What gives out the auths of the chip, or makes what is sealed to PCRs useless, is not for the group of consumers. */
 static gboolean
 is_for_root (const char *action)
 {
-  return g_str_equal (action, GGTPM_ACTION_OWN);
+  return g_str_equal (action, GGTPM_ACTION_OWN) || g_str_equal (action, GGTPM_ACTION_PCR);
 }
 
 static void

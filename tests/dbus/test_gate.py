@@ -429,7 +429,7 @@ class RealPolkit(unittest.TestCase):
 
 
 class NoPolkit(unittest.TestCase):
-    """root and the group ggtpm may, as the kernel says who is in it; everybody else may read."""
+    """root and the group ggtpm may, as the kernel says who is in it, but PCRs are root's; everybody else may read."""
 
     def test_all(self):
         bus.enter()
@@ -447,6 +447,12 @@ class NoPolkit(unittest.TestCase):
                         self.assertEqual(error.name, NOT_AUTHORIZED)
                     self.assertIn(caller.call(bus.DEVICE, 'org.ggtpm1.Health', 'Check', '(a{sv})', {}),
                                   ('ok', 'degraded'))
+                    try:
+                        caller.call(bus.DEVICE, 'org.ggtpm1.Platform', 'ResetPcr', '(ua{sv})', 16, {})
+                        self.assertEqual(uid, bus.ROOT_UID)
+                    except bus.Error as error:
+                        self.assertNotEqual(uid, bus.ROOT_UID, error)
+                        self.assertEqual(error.name, NOT_AUTHORIZED)
                     caller.close()
 
 
