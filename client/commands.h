@@ -90,19 +90,15 @@ typedef struct
   const char *details; /* NULL: none */
 } Command;
 
-/*
- * Finds the command and parses its options. With --help or --version *out_command may be NULL (help for everything).
- * @argv: NULL-terminated, with the program's name
- * @out_noun: with --help behind a noun that has verbs: that noun
- * Errors: GGTPM_ERROR_INVALID_ARGS, naming what is unknown and what is nearest to it.
- */
-gboolean commands_parse (char **argv,
-                         const Command **out_command,
-                         const char **out_noun,
-                         Options **out_options,
-                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
-/* Help for everything (both NULL), a noun, or a command. Free with g_free(). */
-char *commands_get_help (const Command *command, const char *noun);
+/* All of them, in the order of the help. */
+const Command *commands_get_table (gsize *out_n);
+/* NULL: there is no such command. @verb: may be NULL, and is not looked at where the noun is the whole command */
+const Command *commands_find (const char *noun, const char *verb);
+/* The table's own text, which outlives the command line; NULL: there is none. */
+const char *commands_find_noun (const char *noun);
+/* The verbs of @noun, or all nouns if it is NULL. The names are the table's. */
+GPtrArray *commands_list_names (const char *noun);
+/* GOptionEntry, with addresses in @options: those of all commands, and of @command if it is not NULL. */
+GArray *commands_make_entries (const Command *command, Options *options);
 
 G_END_DECLS

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-#include "commands.h"
+#include "command-line.h"
 #include "output.h"
 
 #include "common/secret.h"
@@ -73,7 +73,7 @@ main (int argc, char **argv)
   g_set_prgname ("ggtpmctl");
   ggtpm_error_quark ();
 
-  if (!commands_parse (argv, &command, &noun, &options, &error))
+  if (!command_line_parse (argv, &command, &noun, &options, &error))
     return report (error, wants_json (argv));
   if (options->version)
     {
@@ -82,7 +82,7 @@ main (int argc, char **argv)
     }
   if (options->help)
     {
-      g_autofree char *help = commands_get_help (command, noun);
+      g_autofree char *help = command_line_get_help (command, noun);
 
       output_text ("%s", help);
       return 0;

@@ -3,7 +3,7 @@
 
 /* The command line of ggtpmctl, as far as the daemon has no part in it. */
 
-#include "client/commands.h"
+#include "client/command-line.h"
 #include "client/suggest.h"
 #include "dbus/error.h"
 
@@ -57,7 +57,7 @@ check_refused (const Row *row, char **argv)
   g_autoptr (Options) options = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (commands_parse (argv, &command, &noun, &options, &error));
+  g_assert_false (command_line_parse (argv, &command, &noun, &options, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS);
   g_assert_cmpint (ggtpm_error_exit_code (error), ==, 2);
   if (strstr (error->message, row->what) == NULL)
@@ -80,7 +80,7 @@ test_rows (void)
           check_refused (&rows[i], argv);
           continue;
         }
-      g_assert_true (commands_parse (argv, &command, &noun, &options, &error));
+      g_assert_true (command_line_parse (argv, &command, &noun, &options, &error));
       g_assert_no_error (error);
       g_assert_cmpstr (command->noun, ==, rows[i].noun);
       g_assert_cmpstr (command->verb, ==, rows[i].verb);
@@ -100,7 +100,7 @@ test_arguments (void)
   g_autoptr (Options) options = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (commands_parse ((char **)argv, &command, &noun, &options, &error));
+  g_assert_true (command_line_parse ((char **)argv, &command, &noun, &options, &error));
   g_assert_no_error (error);
   g_assert_true (options->force);
   g_assert_cmpint (options->timeout_s, ==, 7);
@@ -118,12 +118,12 @@ test_help (void)
   const char *noun = NULL;
   g_autoptr (Options) options = NULL;
   g_autofree char *of_noun = NULL;
-  g_autofree char *of_all = commands_get_help (NULL, NULL);
+  g_autofree char *of_all = command_line_get_help (NULL, NULL);
 
-  g_assert_true (commands_parse ((char **)argv, &command, &noun, &options, NULL));
+  g_assert_true (command_line_parse ((char **)argv, &command, &noun, &options, NULL));
   g_assert_null (command);
   g_assert_true (options->help);
-  of_noun = commands_get_help (command, noun);
+  of_noun = command_line_get_help (command, noun);
   g_assert_nonnull (strstr (of_noun, "  key install-cert KEY FILE  "));
   g_assert_null (strstr (of_noun, "token list"));
   g_assert_nonnull (strstr (of_all, "token list"));
