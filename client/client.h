@@ -10,6 +10,10 @@ G_BEGIN_DECLS
 /* Seconds for one answer where --timeout says nothing: a person may be asked for a password meanwhile. */
 #define CLIENT_TIMEOUT_S 120
 
+/* Of ggtpm_error_exit_code(): what may pass by itself. */
+#define EXIT_BUSY        5
+#define EXIT_UNAVAILABLE 6
+
 /*
  * Client: the connection to ggtpmd and what the options for every verb say. One thread, blocking calls; only
  * progress.c runs a main loop.

@@ -10,8 +10,6 @@
 
 #define TEXT(value) ((value) != NULL ? (value) : "")
 
-#define EXIT_UNAVAILABLE 6
-
 static OutputColour
 get_state_colour (const char *state)
 {

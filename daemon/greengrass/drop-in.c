@@ -33,6 +33,7 @@ drop_in_render (const GreengrassParams *params, GError **error)
   return g_strdup_printf (
       "# Written by ggtpmd (ggtpmctl config write drop-in %s). Do not edit: run that again instead.\n"
       "# Where the token store is, how libtpm2_pkcs11 reaches the chip, and the groups that may do so.\n"
+      "# If the unit has ProtectSystem=strict, it needs ReadWritePaths=%s as well.\n"
       "\n"
       "[Unit]\n"
       "Wants=ggtpmd.service\n"
@@ -42,5 +43,5 @@ drop_in_render (const GreengrassParams *params, GError **error)
       "SupplementaryGroups=" GGTPM_GROUP " " GGTPM_TSS_GROUP "\n"
       "Environment=%s\n"
       "Environment=%s\n",
-      params->unit, store, tcti);
+      params->unit, params->store_dir, store, tcti);
 }

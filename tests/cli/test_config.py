@@ -172,6 +172,18 @@ class Config(cli.Case):
         self.ok('config', 'write', 'v2', '--path', self.file('v2'), '--force')
         self.assertIn('slot: 1', self.read('v2'))
 
+    def test_no_chip(self):
+        """Tried again by the unit, which a failure that only a person can mend is not."""
+        self.write_all()
+        with open(self.file('v2'), 'a', encoding='utf-8') as file:
+            file.write('# mine')
+        self.daemon.terminate()
+        self.tpm.kill()
+        self.daemon.start()
+        result = self.run_ctl('config', 'write', '--all')
+        self.assertEqual(result.returncode, 6, result.stderr)
+        self.assertIn(self.file('v1'), result.stderr)
+
     def test_what_it_points_at(self):
         self.write_all()
         os.chmod(self.file('root.pem'), 0o600)

@@ -45,7 +45,15 @@ REQUIRED = """
 @P@/share/dbus-1/system.d/org.ggtpm1.conf 644
 @P@/share/dbus-1/system-services/org.ggtpm1.service 644
 @P@/share/polkit-1/actions/org.ggtpm1.policy 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Device.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Health.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Job.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Key.rst 644
 @P@/share/doc/ggtpmd/api/api-org.ggtpm1.Manager.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Ownership.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Platform.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Provisioning.rst 644
+@P@/share/doc/ggtpmd/api/api-org.ggtpm1.Token.rst 644
 @P@/share/doc/ggtpmd/examples/ggtpmd.conf 644
 @P@/share/doc/ggtpmd/examples/provision.conf 644
 @P@/share/man/man1/ggtpmctl.1 644
