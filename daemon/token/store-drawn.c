@@ -7,14 +7,10 @@
 #include "common/label.h"
 #include "token/store-database.h"
 
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
 /* A file for each token, a line in it for each PIN that we have drawn: store_database_sum_seal()'s, which tells nothing
  * of the PIN. */
-#define DIR       "drawn-pins"
-#define DIR_MODE  0700
 #define FILE_MODE 0600
 
 char *
@@ -22,7 +18,7 @@ store_get_drawn_path (Store *self, const char *token)
 {
   g_autofree char *encoded = label_encode (token);
 
-  return g_build_filename (self->state_dir, DIR, encoded, NULL);
+  return g_build_filename (self->drawn, encoded, NULL);
 }
 
 /* None where there is no file, or one that cannot be read: then nothing is known. */
@@ -71,7 +67,6 @@ store_note_drawn_pin (Store *self,
   g_auto (GStrv) sums = list_sums (self, token);
   g_autoptr (GString) text = g_string_new (NULL);
   g_autofree char *sum = NULL;
-  g_autofree char *dir = NULL;
 
   if (changed == NULL)
     return FALSE;
@@ -84,9 +79,6 @@ store_note_drawn_pin (Store *self,
   current = store_exists (self) ? store_database_open (self->database, NULL) : NULL;
   if (current != NULL)
     append_known (current, token, sums, text);
-  dir = g_path_get_dirname (path);
-  if (g_mkdir (dir, DIR_MODE) < 0 && errno != EEXIST)
-    return store_set_errno ("cannot make", dir, error);
   return atomic_file_write (path, text->str, text->len, FILE_MODE, (gid_t)-1, error) ||
          store_convert_error (error);
 }

@@ -18,6 +18,7 @@ struct _Store
   char *dir;
   char *database;
   char *pins;
+  char *drawn; /* directory of store-drawn.c */
   char *staging;
   gid_t group;
 };

@@ -19,6 +19,7 @@
 
 #define STORE_MODE 01770
 #define PINS_MODE  0751 /* readers that are not in the group look up one name, and list nothing */
+#define DRAWN_MODE 0700
 
 gboolean
 store_set_errno (const char *what, const char *path, GError **error)
@@ -113,16 +114,19 @@ store_new (const Config *config, GError **error)
   self->dir = g_build_filename (config->state_dir, "pkcs11", NULL);
   self->database = g_build_filename (self->dir, STORE_DATABASE_NAME, NULL);
   self->pins = g_build_filename (config->state_dir, "pins", NULL);
+  self->drawn = g_build_filename (config->state_dir, "drawn-pins", NULL);
   self->staging = g_build_filename (config->state_dir, "pkcs11.staging", NULL);
   self->group = find_group ();
   if (!make_directory (self->dir, STORE_MODE, self->group, error) ||
       !make_directory (self->pins, PINS_MODE, self->group, error) ||
+      !make_directory (self->drawn, DRAWN_MODE, (gid_t)-1, error) ||
       (store_exists (self) &&
        !set_owner_and_mode (self->database, STORE_DATABASE_MODE, self->group, error)) ||
       !remove_staging (self, error))
     return NULL;
   if (!atomic_file_remove_leftovers (config->state_dir, error) ||
-      !atomic_file_remove_leftovers (self->pins, error))
+      !atomic_file_remove_leftovers (self->pins, error) ||
+      !atomic_file_remove_leftovers (self->drawn, error))
     {
       store_convert_error (error);
       return NULL;
@@ -141,6 +145,7 @@ store_free (Store *self)
   g_free (self->dir);
   g_free (self->database);
   g_free (self->pins);
+  g_free (self->drawn);
   g_free (self->staging);
   g_free (self);
 }

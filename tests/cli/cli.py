@@ -96,11 +96,11 @@ class Case(unittest.TestCase):
         return value
 
     @classmethod
-    def start_daemon(cls, *arguments):
+    def start_daemon(cls, *arguments, config=''):
         if not swtpm.available():
             raise unittest.SkipTest('not installed: swtpm')
         cls.tpm = cls.enter(swtpm.Swtpm())
-        cls.daemon = cls.enter(bus.Daemon(cls.bus, cls.tpm, *arguments))
+        cls.daemon = cls.enter(bus.Daemon(cls.bus, cls.tpm, *arguments, config=config))
 
     def path(self, name):
         return os.path.join(self.dir, name)

@@ -250,7 +250,7 @@ class WrongPin(cli.Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.start_daemon()
+        cls.start_daemon(config='[Health]\nLockoutResetIntervalSec=0\n')
         cls('ok').ok('provision')
 
     def test_until_locked_out(self):
