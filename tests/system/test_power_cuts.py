@@ -118,7 +118,7 @@ class PowerCuts(Case):
         self.power_cut()
         self.boot()
         # the cut before this boot was one, too
-        self.assertIn('lockout counter reset, it was 1 of 3', self.daemon.read_log())
+        self.assertIn('the lockout counter was reset, it was 1 of 3', self.daemon.read_log())
 
     def test_without_the_healing_it_locks(self):
         """What the other tests would see."""
@@ -145,7 +145,7 @@ class PowerCuts(Case):
             bus.open_to_daemon(self.tpm)
             self.verify('ecc', self.sign_pkcs11_soon('ecc'))
             self.assertEqual(self.caller.get(bus.DEVICE, HEALTH, 'LockoutCounter'), 0)
-        self.assertIn('lockout counter reset, it was 1 of 3', self.daemon.read_log())
+        self.assertIn('the lockout counter was reset, it was 1 of 3', self.daemon.read_log())
         self.assertNotIn('it was 2 of 3', self.daemon.read_log())
 
     def sign_pkcs11_soon(self, name):
