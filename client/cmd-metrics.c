@@ -233,6 +233,10 @@ add_foresight (Metrics *metrics, GgtpmHealth *health)
               ggtpm_health_get_lockout_expected_at (health));
   add_single (metrics, "unclean_shutdowns", "Losses of power that the TPM was not told of.",
               ggtpm_health_get_unclean_shutdowns (health));
+  add_single (metrics, "commands", "TPM commands that the daemon has sent since its start.",
+              ggtpm_health_get_command_count (health));
+  add_single (metrics, "commands_failed", "Those of them that the TPM refused or did not answer.",
+              ggtpm_health_get_error_count (health));
   add_count (metrics, "persistent_objects", "Persistent objects in the TPM.",
              ggtpm_health_get_persistent_used (health));
   add_count (metrics, "persistent_objects_available",

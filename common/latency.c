@@ -23,6 +23,7 @@ struct _Latency
 {
   GMutex mutex;
   GHashTable *kinds; /* guint32 in a pointer to Kind */
+  LatencyTotals totals;
 };
 
 Latency *
@@ -95,6 +96,7 @@ latency_add (Latency *latency, guint32 kind, gint64 us)
   Kind *entry;
 
   g_mutex_lock (&latency->mutex);
+  latency->totals.done++;
   entry = find_kind (latency, kind);
   if (entry != NULL)
     {
@@ -104,6 +106,27 @@ latency_add (Latency *latency, guint32 kind, gint64 us)
       if (++entry->n_recent == WINDOW)
         halve (entry);
     }
+  g_mutex_unlock (&latency->mutex);
+}
+
+void
+latency_add_failure (Latency *latency, guint32 kind, guint32 code)
+{
+  LatencyTotals *totals = &latency->totals;
+
+  g_mutex_lock (&latency->mutex);
+  totals->failed++;
+  totals->last_kind = kind;
+  totals->last_code = code;
+  totals->last_time = g_get_real_time () / G_USEC_PER_SEC;
+  g_mutex_unlock (&latency->mutex);
+}
+
+void
+latency_get_totals (Latency *latency, LatencyTotals *out)
+{
+  g_mutex_lock (&latency->mutex);
+  *out = latency->totals;
   g_mutex_unlock (&latency->mutex);
 }
 

@@ -25,11 +25,24 @@ typedef struct
   guint32 max_us; /* since the start */
 } LatencyFigures;
 
+/* All kinds together, since the start. */
+typedef struct
+{
+  guint64 done;
+  guint64 failed;
+  guint32 last_kind; /* of the last one that failed */
+  guint32 last_code;
+  gint64 last_time; /* seconds since the epoch; 0: none has */
+} LatencyTotals;
+
 Latency *latency_new (void);
 void latency_free (Latency *latency);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Latency, latency_free)
 
 void latency_add (Latency *latency, guint32 kind, gint64 us);
+/* One of @kind has failed with @code: of no meaning for how long it takes. */
+void latency_add_failure (Latency *latency, guint32 kind, guint32 code);
+void latency_get_totals (Latency *latency, LatencyTotals *out);
 /* Returns LatencyFigures, ordered by kind; free with g_array_unref(). */
 GArray *latency_list (Latency *latency);
 

@@ -320,13 +320,16 @@ chip_func (gpointer data,
   Broker *broker = data;
   gint64 start = g_get_monotonic_time ();
   TSS2_RC rc = chip_transact (broker->chip, command, size, locality, response, out_size);
+  TSS2_RC code = rc;
 
-  if (rc != TSS2_RC_SUCCESS || *out_size < COMMAND_HEADER_SIZE)
-    return rc;
-  if (get_be32 (response + COMMAND_CODE_OFFSET) == TPM2_RC_SUCCESS)
+  if (rc == TSS2_RC_SUCCESS && *out_size >= COMMAND_HEADER_SIZE)
+    code = get_be32 (response + COMMAND_CODE_OFFSET);
+  if (code != TSS2_RC_SUCCESS)
+    latency_add_failure (broker->latency, get_be32 (command + COMMAND_CODE_OFFSET), code);
+  else
     latency_add (broker->latency, get_be32 (command + COMMAND_CODE_OFFSET),
                  g_get_monotonic_time () - start);
-  else if (is_auth_failure (get_be32 (response + COMMAND_CODE_OFFSET)))
+  if (rc == TSS2_RC_SUCCESS && is_auth_failure (code))
     tally_add (broker->tally, TALLY_AUTH_FAILED, 1);
   return rc;
 }

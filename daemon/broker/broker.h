@@ -36,7 +36,7 @@ Broker *broker_new (const Config *config, BrokerStateFunc func, gpointer user_da
 void broker_free (Broker *broker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Broker, broker_free)
 
-/* How long the chip takes for each TPM_CC that it carries out. The broker's; any thread. */
+/* How long the chip takes for each TPM_CC that it carries out, and what it refuses. The broker's; any thread. */
 Latency *broker_get_latency (Broker *broker);
 /* What has befallen the chip. As well. */
 Tally *broker_get_tally (Broker *broker);

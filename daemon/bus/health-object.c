@@ -269,18 +269,36 @@ add_latency (GVariantBuilder *now, GVariantBuilder *baseline, const HealthLatenc
     g_variant_builder_add (baseline, "{su}", name, latency->baseline_us);
 }
 
+/* @totals: of commands that the chip has refused one at least */
+static GVariant *
+make_last_error (const LatencyTotals *totals)
+{
+  g_autofree char *code = g_strdup_printf ("0x%x", totals->last_kind);
+  g_autofree char *meaning = rc_to_string (totals->last_code);
+  const char *known = names_get_command (totals->last_kind);
+  g_autofree char *text =
+      g_strdup_printf ("%s: %s (0x%x)", known != NULL ? known : code, meaning, totals->last_code);
+
+  return g_variant_new ("(uts)", totals->last_code, (guint64)totals->last_time,
+                        totals->last_time != 0 ? text : "");
+}
+
 /* Properties of which no change is told. */
 static void
 on_checked (Monitor *monitor, gpointer user_data)
 {
   HealthObject *object = user_data;
   GArray *latencies = monitor_get_facts (monitor)->latencies;
+  const LatencyTotals *totals = &monitor_get_facts (monitor)->totals;
   GVariantBuilder now = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{s(uuu)}"));
   GVariantBuilder baseline = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{su}"));
 
   ggtpm_health_set_last_check (object->skeleton, (guint64)monitor_get_last_check (monitor));
   for (guint i = 0; latencies != NULL && i < latencies->len; i++)
     add_latency (&now, &baseline, &g_array_index (latencies, HealthLatency, i));
+  ggtpm_health_set_command_count (object->skeleton, totals->done + totals->failed);
+  ggtpm_health_set_error_count (object->skeleton, totals->failed);
+  ggtpm_health_set_last_error (object->skeleton, make_last_error (totals));
   ggtpm_health_set_latency_us (object->skeleton, g_variant_builder_end (&now));
   ggtpm_health_set_latency_baseline_us (object->skeleton, g_variant_builder_end (&baseline));
 }

@@ -192,6 +192,7 @@ take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
     }
   g_clear_pointer (&facts->latencies, g_array_unref);
   facts->latencies = reading->latencies != NULL ? g_array_ref (reading->latencies) : NULL;
+  facts->totals = reading->totals;
   facts->have_test_result = TRUE;
   facts->test_result = reading->test_result;
   facts->have_access = TRUE;

@@ -244,8 +244,11 @@ reading_take (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error
   if (ok && reading->have_variable)
     take_trend (args, reading);
   if (ok && args->latency != NULL)
-    reading->latencies =
-        list_latencies (args, reading->have_fixed ? &reading->fixed : &args->fixed);
+    {
+      reading->latencies =
+          list_latencies (args, reading->have_fixed ? &reading->fixed : &args->fixed);
+      latency_get_totals (args->latency, &reading->totals);
+    }
   if (ok)
     return g_steal_pointer (&reading);
   g_propagate_error (error, g_steal_pointer (&local_error));

@@ -51,6 +51,7 @@ typedef struct
   PowerRecord power;
   TrendRecord trend;
   GArray *latencies; /* of HealthLatency */
+  LatencyTotals totals;
 
   LockoutRecord record;
   gboolean reset_sent;

@@ -69,6 +69,7 @@ typedef struct
   LockoutPolicy policy;
   GPtrArray *advisories;   /* of Advisory; NULL: none */
   GArray *latencies;       /* of HealthLatency, ordered by TPM_CC; NULL: none */
+  LatencyTotals totals;    /* of the commands that the broker has sent */
   PlatformFacts *platform; /* NULL: not read */
   StoreFacts *store;       /* NULL: not listed */
   GHashTable *unusable;    /* `TOKEN/KEY` to why it cannot be used, both char *; NULL: none */

@@ -376,6 +376,8 @@ class Provisioned(Case):
         with open(self.daemon.state_dir + '/latency', encoding='ascii') as file:
             self.assertIn(f"0x17b={health['LatencyBaselineUs']['TPM2_GetRandom']}\n", file.read())
         self.assertNotIn('TPM2_Startup', health['LatencyBaselineUs'])
+        self.assertGreater(health['CommandCount'], 100)
+        self.assertLess(health['ErrorCount'], health['CommandCount'])
 
     def test_two_jobs(self):
         jobs = [self.caller.call(self.token, TOKEN, 'CreateKey', '(ssa{sv})', f'job{i}', 'ecc-p256', {})
@@ -441,6 +443,9 @@ class Pins(Case):
         bus.wait_for(lambda: self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter') > before,
                      'the counter shows the failed try', 10)
         self.assertGreater(self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutFailuresToday'), 0)
+        code, when, text = self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LastError')
+        self.assertGreater(when, 0)
+        self.assertRegex(text, rf'^TPM2_\w+: .+ \(0x{code:x}\)$')
         after = self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter')
         # one try, one count: nothing was tried again
         self.assertEqual(after, before + 1)

@@ -87,6 +87,25 @@ test_bounded (void)
   g_assert_cmpuint (get (list, 0)->count, ==, 2);
 }
 
+static void
+test_totals (void)
+{
+  g_autoptr (Latency) latency = latency_new ();
+  LatencyTotals totals;
+
+  latency_add (latency, 0x15d, 1);
+  latency_get_totals (latency, &totals);
+  g_assert_cmpint (totals.last_time, ==, 0);
+  latency_add_failure (latency, 0x15d, 0x98e);
+  latency_add_failure (latency, 0x144, 0x100);
+  latency_get_totals (latency, &totals);
+  g_assert_cmpuint (totals.done, ==, 1);
+  g_assert_cmpuint (totals.failed, ==, 2);
+  g_assert_cmpuint (totals.last_kind, ==, 0x144);
+  g_assert_cmpuint (totals.last_code, ==, 0x100);
+  g_assert_cmpint (totals.last_time, >, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -95,5 +114,6 @@ main (int argc, char **argv)
   g_test_add_func ("/latency/range", test_range);
   g_test_add_func ("/latency/recent", test_recent);
   g_test_add_func ("/latency/bounded", test_bounded);
+  g_test_add_func ("/latency/totals", test_totals);
   return g_test_run ();
 }
