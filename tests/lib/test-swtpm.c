@@ -126,6 +126,13 @@ test_swtpm_kill (TestSwtpm *swtpm)
   swtpm->pid = 0;
 }
 
+void
+test_swtpm_hold (TestSwtpm *swtpm, gboolean hold)
+{
+  if (swtpm->pid != 0)
+    kill (swtpm->pid, hold ? SIGSTOP : SIGCONT);
+}
+
 static void
 remove_tree (const char *path)
 {

@@ -24,6 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TestSwtpm, test_swtpm_free)
 
 /* Power cut: SIGKILL, no TPM2_Shutdown. The state stays. */
 void test_swtpm_kill (TestSwtpm *swtpm);
+/* Holds it in the middle of what it does, or lets it go on. */
+void test_swtpm_hold (TestSwtpm *swtpm, gboolean hold);
 /* Power on again after test_swtpm_kill(). */
 void test_swtpm_start (TestSwtpm *swtpm);
 

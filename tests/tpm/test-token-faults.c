@@ -153,6 +153,7 @@ make_trouble (gpointer data)
 
   while (count_made (trouble->swtpm) == trouble->n_made)
     g_usleep (1000);
+  test_swtpm_hold (trouble->swtpm, TRUE);
   if (trouble->kind == TROUBLE_CANCEL)
     g_cancellable_cancel (trouble->cancellable);
   else if (trouble->kind == TROUBLE_CUT_POWER)
@@ -163,6 +164,7 @@ make_trouble (gpointer data)
       for (guint i = 0; i < helpers->len; i++)
         kill (g_array_index (helpers, pid_t, i), SIGKILL);
     }
+  test_swtpm_hold (trouble->swtpm, FALSE);
   return NULL;
 }
 
