@@ -40,7 +40,8 @@ HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counte
                   'lockout_auth_state', 'lockout_auth_locked_until', 'healings', 'unclean_shutdowns',
                   'unclean_shutdowns_today', 'reset_count', 'persistent_used', 'persistent_available',
                   'nv_indices', 'nv_counters_available', 'transient_available', 'sessions_available', 'rules',
-                  'lockout_expected_at', 'lockout_failures_today', 'latency_us', 'latency_baseline_us'}
+                  'lockout_expected_at', 'lockout_failures_today', 'command_count', 'error_count', 'last_error',
+                  'latency_us', 'latency_baseline_us'}
 
 # LeakSanitizer does not run under strace.
 CC_EVICT_CONTROL = 0x120

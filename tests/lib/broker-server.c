@@ -120,13 +120,7 @@ main (int argc, char **argv)
   signal (SIGPIPE, SIG_IGN);
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
-  broker = broker_new (config, hold ? on_state : on_state_release, &broker);
-  sockets = socket_frontend_new (broker, config, "tss", &error);
-  if (sockets == NULL)
-    {
-      fprintf (stderr, "%s\n", error->message);
-      return 1;
-    }
+  /* As the daemon does: before there is another thread. */
   if (config->tabrmd_name != NULL)
     {
       bus = g_bus_get_sync (G_BUS_TYPE_SYSTEM, NULL, &error);
@@ -136,6 +130,16 @@ main (int argc, char **argv)
           return 1;
         }
       g_dbus_connection_set_exit_on_close (bus, FALSE);
+    }
+  broker = broker_new (config, hold ? on_state : on_state_release, &broker);
+  sockets = socket_frontend_new (broker, config, "tss", &error);
+  if (sockets == NULL)
+    {
+      fprintf (stderr, "%s\n", error->message);
+      return 1;
+    }
+  if (config->tabrmd_name != NULL)
+    {
       frontend = tabrmd_frontend_new (broker, bus, config->tabrmd_name);
       logind = logind_new (bus, broker);
     }
