@@ -29,6 +29,14 @@ typedef enum
   BROKER_FAULT_SILENT,   /* no response, or only a part of one, within ChipTimeoutSec */
 } BrokerFault;
 
+/* What the system is about to do. */
+typedef enum
+{
+  BROKER_REST_NONE, /* it is awake, and stays so */
+  BROKER_REST_SLEEP,
+  BROKER_REST_POWER_OFF,
+} BrokerRest;
+
 /* Who is at the other end of a connection. */
 typedef struct
 {

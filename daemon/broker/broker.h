@@ -46,14 +46,6 @@ Tally *broker_get_tally (Broker *broker);
  * BrokerStateFunc) takes it back: to be called again after each. */
 void broker_release (Broker *broker);
 
-/* What the system is about to do. */
-typedef enum
-{
-  BROKER_REST_NONE, /* it is awake, and stays so */
-  BROKER_REST_SLEEP,
-  BROKER_REST_POWER_OFF,
-} BrokerRest;
-
 /*
  * Before a rest whatever is in the chip is saved and put out, from then on after each command; before the power goes
  * off, and in mode replace, TPM2_Shutdown(CLEAR) is sent each time, too.
