@@ -3,7 +3,7 @@
 
 #include "backup-call.h"
 
-#include "bus/options.h"
+#include "bus/operation.h"
 #include "bus/reply.h"
 #include "common/sealed-file.h"
 #include "common/secret.h"
@@ -49,7 +49,6 @@ backup_args_free (gpointer data)
   g_clear_pointer (&args->backup, wipe);
   g_free (args);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (BackupArgs, backup_args_free)
 
 /* ---- Backup ---- */
 
@@ -100,17 +99,19 @@ handle_backup (GgtpmProvisioning *skeleton,
                GVariant *options,
                gpointer user_data)
 {
-  static const OperationType type = { op_backup, backup_args_free, fd_free, FALSE };
+  static const OperationType type = {
+    .run = op_backup, .args_free = backup_args_free, .result_free = fd_free, .answer = answer_backup
+  };
   const Context *context = user_data;
-  g_autoptr (BackupArgs) args = backup_args_new (context);
+  BackupArgs *args = backup_args_new (context);
+  Operation *operation = operation_new (context, &type, skeleton, invocation, args);
   GError *error = NULL;
   const Option table[] = { { "with-pins", "b", &args->with_pins }, { NULL, NULL, NULL } };
 
   if (!options_parse (options, fds, table, &error))
-    reply_error (invocation, error);
+    operation_refuse (operation, error);
   else
-    operation_start (operation_new (context, &type, skeleton, invocation, g_steal_pointer (&args)),
-                     answer_backup);
+    operation_start (operation);
   return TRUE;
 }
 
@@ -126,12 +127,6 @@ op_restore (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
     return NULL;
   g_message ("the tokens were restored from a backup");
   return GINT_TO_POINTER (TRUE);
-}
-
-static void
-answer_restore (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
-{
-  ggtpm_provisioning_complete_restore (skeleton, invocation, NULL);
 }
 
 static GBytes *
@@ -161,18 +156,21 @@ handle_restore (GgtpmProvisioning *skeleton,
                 GVariant *options,
                 gpointer user_data)
 {
-  static const OperationType type = { op_restore, backup_args_free, NULL, TRUE };
+  static const OperationType type = { .run = op_restore,
+                                      .args_free = backup_args_free,
+                                      .changes_store = TRUE,
+                                      .answer = operation_answer_nothing };
   const Context *context = user_data;
-  g_autoptr (BackupArgs) args = backup_args_new (context);
+  BackupArgs *args = backup_args_new (context);
+  Operation *operation = operation_new (context, &type, skeleton, invocation, args);
   GError *error = NULL;
   const Option table[] = { { "replace", "b", &args->replace }, { NULL, NULL, NULL } };
 
   if (!options_parse (options, fds, table, &error) ||
       (args->backup = read_backup (handle, fds, &error)) == NULL)
-    reply_error (invocation, error);
+    operation_refuse (operation, error);
   else
-    operation_start (operation_new (context, &type, skeleton, invocation, g_steal_pointer (&args)),
-                     answer_restore);
+    operation_start (operation);
   return TRUE;
 }
 

@@ -52,18 +52,20 @@ handle_render_config (GgtpmProvisioning *skeleton,
                       GVariant *options,
                       gpointer user_data)
 {
-  static const OperationType type = { render_run, render_args_free, (GDestroyNotify)rendered_free,
-                                      FALSE };
+  static const OperationType type = { .run = render_run,
+                                      .args_free = render_args_free,
+                                      .result_free = (GDestroyNotify)rendered_free,
+                                      .answer = answer_render_config };
   const Context *context = user_data;
-  g_autoptr (RenderArgs) args = render_args_new (context->config, context->tokens);
+  RenderArgs *args = render_args_new (context->config, context->tokens);
+  Operation *operation = operation_new (context, &type, skeleton, invocation, args);
   GError *error = NULL;
 
   if (!greengrass_flavour_from_string (flavour, &args->flavour, &error) ||
       !parse_params (options, args->params, &error))
-    reply_error (invocation, error);
+    operation_refuse (operation, error);
   else
-    operation_start (operation_new (context, &type, skeleton, invocation, g_steal_pointer (&args)),
-                     answer_render_config);
+    operation_start (operation);
   return TRUE;
 }
 
@@ -85,7 +87,6 @@ record_args_free (gpointer data)
   record_free (args->record);
   g_free (args);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (RecordArgs, record_args_free)
 
 /* a(ssa{ss}) */
 static GVariant *
@@ -151,14 +152,16 @@ start_record (const Context *context,
               const char *path,
               Record *record)
 {
-  static const OperationType type = { op_record, record_args_free, (GDestroyNotify)g_variant_unref,
-                                      FALSE };
+  static const OperationType type = { .run = op_record,
+                                      .args_free = record_args_free,
+                                      .result_free = (GDestroyNotify)g_variant_unref,
+                                      .answer = answer_record };
   RecordArgs *args = g_new0 (RecordArgs, 1);
 
   args->config = context->config;
   args->path = g_strdup (path);
   args->record = record;
-  operation_start (operation_new (context, &type, skeleton, invocation, args), answer_record);
+  operation_start (operation_new (context, &type, skeleton, invocation, args));
 }
 
 static gboolean
@@ -228,10 +231,13 @@ handle_check_config (GgtpmProvisioning *skeleton,
                      GVariant *options,
                      gpointer user_data)
 {
-  static const OperationType type = { config_check_run, config_check_args_free,
-                                      (GDestroyNotify)g_variant_unref, FALSE };
+  static const OperationType type = { .run = config_check_run,
+                                      .args_free = config_check_args_free,
+                                      .result_free = (GDestroyNotify)g_variant_unref,
+                                      .answer = answer_check_config };
   const Context *context = user_data;
-  g_autoptr (ConfigCheckArgs) args = g_new0 (ConfigCheckArgs, 1);
+  ConfigCheckArgs *args = g_new0 (ConfigCheckArgs, 1);
+  Operation *operation = operation_new (context, &type, skeleton, invocation, args);
   GError *error = NULL;
   int fd = -1;
   const Option table[] = { { "config", "h", &fd },
@@ -242,10 +248,9 @@ handle_check_config (GgtpmProvisioning *skeleton,
   if (!greengrass_flavour_from_string (flavour, &args->flavour, &error) ||
       !options_parse (options, fds, table, &error) ||
       (args->text = sealed_file_read (fd, "config", CONFIG_MAX_BYTES, &args->len, &error)) == NULL)
-    reply_error (invocation, error);
+    operation_refuse (operation, error);
   else
-    operation_start (operation_new (context, &type, skeleton, invocation, g_steal_pointer (&args)),
-                     answer_check_config);
+    operation_start (operation);
   return TRUE;
 }
 

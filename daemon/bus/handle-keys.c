@@ -3,8 +3,7 @@
 
 #include "handle-keys.h"
 
-#include "bus/options.h"
-#include "bus/reply.h"
+#include "bus/operation.h"
 #include "token/handle-key.h"
 
 typedef struct
@@ -78,19 +77,20 @@ start_handle (const Context *context,
               guint32 handle,
               GVariant *options)
 {
-  static const OperationType type = { op_handle, g_free, handle_result_free, FALSE };
-  HandleArgs *args;
+  static const OperationType type = { .run = op_handle,
+                                      .args_free = g_free,
+                                      .result_free = handle_result_free,
+                                      .answer = answer_handle };
+  HandleArgs *args = g_new0 (HandleArgs, 1);
+  Operation *operation = operation_new (context, &type, skeleton, invocation, args);
   GError *error = NULL;
 
-  if (!options_check_empty (options, &error))
-    {
-      reply_error (invocation, error);
-      return;
-    }
-  args = g_new0 (HandleArgs, 1);
   args->config = context->config;
   args->handle = handle;
-  operation_start (operation_new (context, &type, skeleton, invocation, args), answer_handle);
+  if (!options_check_empty (options, &error))
+    operation_refuse (operation, error);
+  else
+    operation_start (operation);
 }
 
 static gboolean

@@ -12,64 +12,20 @@
 /* TPMA_OBJECT ("TPM 2.0 Library", part 2, 8.3): not protected against dictionary attacks */
 #define ATTRIBUTE_NO_DA 0x400u
 
-/* ---- arguments ---- */
-
-void
-key_args_free (gpointer data)
-{
-  KeyArgs *args = data;
-
-  g_clear_pointer (&args->job, job_unref);
-  g_free (args->token);
-  g_bytes_unref (args->id);
-  g_clear_pointer (&args->pin, secret_free);
-  g_free (args->subject);
-  extension_params_clear (&args->extensions);
-  g_free (args->pem);
-  g_clear_pointer (&args->data, g_bytes_unref);
-  g_free (args->mechanism);
-  g_free (args->hash);
-  g_free (args->algorithm);
-  g_clear_pointer (&args->distrusted, helper_line_unref);
-  g_free (args);
-}
-
-KeyArgs *
-key_args_new (KeyObject *object)
-{
-  KeyArgs *args = g_new0 (KeyArgs, 1);
-
-  args->tokens = object->context->tokens;
-  args->token = g_strdup (object->token);
-  args->id = g_bytes_ref (object->id);
-  return args;
-}
-
 Operation *
 key_object_new_operation (KeyObject *object,
                           const OperationType *type,
                           GDBusMethodInvocation *invocation,
-                          KeyArgs *args,
-                          int pin_fd)
+                          TokenArgs **out_args)
 {
+  TokenArgs *args = token_args_new (object->context, object->token, object->id);
   Operation *operation = operation_new (object->context, type, object->skeleton, invocation, args);
   g_autofree char *name =
       g_strdup_printf ("%s/%s", object->token, ggtpm_key_get_label (object->skeleton));
 
   operation_set_key (operation, name);
-  operation_add_pin (operation, pin_fd, &args->pin);
+  *out_args = args;
   return operation;
-}
-
-void
-key_object_start (KeyObject *object,
-                  const OperationType *type,
-                  GDBusMethodInvocation *invocation,
-                  KeyArgs *args,
-                  int pin_fd,
-                  OperationAnswer answer)
-{
-  operation_start (key_object_new_operation (object, type, invocation, args, pin_fd), answer);
 }
 
 /* ---- the certificate ---- */

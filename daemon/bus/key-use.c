@@ -3,16 +3,18 @@
 
 #include "key-object-private.h"
 
-#include "bus/options.h"
 #include "bus/reply.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
+#include "token/csr.h"
 #include "token/protocol.h"
 #include "token/public-key.h"
 
 /* RSA-4096 */
 #define MAX_CIPHERTEXT 512
 #define MAX_SIGNATURE  1024
+
+#define DEFAULT_DAYS 365
 
 /* ---- Sign ---- */
 
@@ -40,7 +42,7 @@ signed_free (gpointer data)
 static gpointer
 op_sign (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
-  KeyArgs *args = data;
+  TokenArgs *args = data;
   TokenSignParams params = { .mechanism = args->mechanism,
                              .hash = args->hash,
                              .is_digest = args->is_digest };
@@ -84,7 +86,7 @@ answer_sign (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer data
 typedef struct
 {
   Operation *operation;
-  KeyArgs *args; /* the operation's */
+  TokenArgs *args; /* the operation's */
 } WarmCall;
 
 static void
@@ -99,14 +101,14 @@ warm_sign_done (GBytes *signature, HelperLine *line, GError *error, gpointer use
     }
   g_error_free (error);
   call->args->distrusted = helper_line_ref (line);
-  operation_start (call->operation, answer_sign);
+  operation_start (call->operation);
 }
 
 /* FALSE with @error, or without it where the lane has to do it. */
 static gboolean
 sign_warm (KeyObject *object, WarmCall *call, GError **error)
 {
-  KeyArgs *args = call->args;
+  TokenArgs *args = call->args;
   const TokenSignParams params = { args->mechanism, args->hash, args->is_digest };
   g_autoptr (GBytes) digest = NULL;
   const char *mechanism = NULL;
@@ -119,27 +121,26 @@ sign_warm (KeyObject *object, WarmCall *call, GError **error)
                       warm_sign_done, call);
 }
 
+/* Takes @operation; with a PIN of the caller's own it is the lane's. */
 static void
-begin_sign (KeyObject *object, GDBusMethodInvocation *invocation, KeyArgs *args, int pin_fd)
+begin_sign (KeyObject *object, Operation *operation, TokenArgs *args)
 {
-  static const OperationType type = { op_sign, key_args_free, signed_free, FALSE };
-  Operation *operation = key_object_new_operation (object, &type, invocation, args, pin_fd);
   WarmCall *call = g_new (WarmCall, 1);
   GError *error = NULL;
 
   *call = (WarmCall){ operation, args };
-  args->signer = object->context->signer;
-  if (pin_fd < 0 && sign_warm (object, call, &error))
+  if (!operation_has_pin (operation) && sign_warm (object, call, &error))
     return;
   g_free (call);
   if (error != NULL)
     operation_end (operation, NULL, NULL, error);
   else
-    operation_start (operation, answer_sign);
+    operation_start (operation);
 }
 
+/* @pin: one more option; NULL: there is nothing for which one is needed */
 static gboolean
-parse_sign (GVariant *options, GUnixFDList *fds, KeyArgs *args, int *out_pin_fd, GError **error)
+parse_sign (TokenArgs *args, GVariant *options, GUnixFDList *fds, const Option *pin, GError **error)
 {
   static const char *const mechanisms[] = { PROTOCOL_MECHANISM_ECDSA, PROTOCOL_MECHANISM_RSA_PKCS,
                                             PROTOCOL_MECHANISM_RSA_PSS, NULL };
@@ -150,7 +151,7 @@ parse_sign (GVariant *options, GUnixFDList *fds, KeyArgs *args, int *out_pin_fd,
     { "mechanism", "s", &args->mechanism },
     { "hash", "s", &args->hash },
     { "input", "s", &input },
-    { out_pin_fd != NULL ? "pin" : NULL, "h", out_pin_fd }, /* NULL: none is needed */
+    pin != NULL ? *pin : (Option){ NULL, NULL, NULL },
     { NULL, NULL, NULL },
   };
 
@@ -164,7 +165,7 @@ parse_sign (GVariant *options, GUnixFDList *fds, KeyArgs *args, int *out_pin_fd,
 }
 
 static gboolean
-check_data (const KeyArgs *args, GError **error)
+check_data (const TokenArgs *args, GError **error)
 {
   static const struct
   {
@@ -200,16 +201,21 @@ handle_sign (GgtpmKey *skeleton,
              GVariant *options,
              gpointer user_data)
 {
+  static const OperationType type = {
+    .run = op_sign, .args_free = token_args_free, .result_free = signed_free, .answer = answer_sign
+  };
   KeyObject *object = user_data;
-  g_autoptr (KeyArgs) args = key_args_new (object);
+  TokenArgs *args = NULL;
+  Operation *operation = key_object_new_operation (object, &type, invocation, &args);
+  const Option pin = operation_pin_option (operation, "pin", &args->pin);
   GError *error = NULL;
-  int pin_fd = -1;
 
   args->data = g_variant_get_data_as_bytes (data);
-  if (!parse_sign (options, fds, args, &pin_fd, &error) || !check_data (args, &error))
-    reply_error (invocation, error);
+  args->signer = object->context->signer;
+  if (!parse_sign (args, options, fds, &pin, &error) || !check_data (args, &error))
+    operation_refuse (operation, error);
   else
-    begin_sign (object, invocation, g_steal_pointer (&args), pin_fd);
+    begin_sign (object, operation, args);
   return TRUE;
 }
 
@@ -225,7 +231,7 @@ handle_verify (GgtpmKey *skeleton,
                gpointer user_data)
 {
   KeyObject *object = user_data;
-  g_autoptr (KeyArgs) args = key_args_new (object);
+  g_autoptr (TokenArgs) args = token_args_new (object->context, object->token, object->id);
   g_autoptr (GBytes) signature_bytes = g_variant_get_data_as_bytes (signature);
   gboolean valid = FALSE;
   GError *error = NULL;
@@ -234,7 +240,7 @@ handle_verify (GgtpmKey *skeleton,
   if (g_bytes_get_size (signature_bytes) > MAX_SIGNATURE)
     error = g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
                          "the signature is longer than %d bytes", MAX_SIGNATURE);
-  if (error != NULL || !parse_sign (options, NULL, args, NULL, &error) ||
+  if (error != NULL || !parse_sign (args, options, NULL, NULL, &error) ||
       !check_data (args, &error) ||
       !public_key_verify (object->spki, args->mechanism, args->hash, args->is_digest, args->data,
                           signature_bytes, &valid, &error))
@@ -249,7 +255,7 @@ handle_verify (GgtpmKey *skeleton,
 static gpointer
 op_decrypt (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
-  KeyArgs *args = data;
+  TokenArgs *args = data;
 
   return tokens_decrypt (args->tokens, tpm, args->token, args->id, args->data, args->pin,
                          cancellable, error);
@@ -271,24 +277,91 @@ handle_decrypt (GgtpmKey *skeleton,
                 GVariant *options,
                 gpointer user_data)
 {
-  static const OperationType type = { op_decrypt, key_args_free, (GDestroyNotify)g_bytes_unref,
-                                      FALSE };
-  KeyObject *object = user_data;
-  g_autoptr (KeyArgs) args = key_args_new (object);
+  static const OperationType type = { .run = op_decrypt,
+                                      .args_free = token_args_free,
+                                      .result_free = (GDestroyNotify)g_bytes_unref,
+                                      .answer = answer_decrypt };
+  TokenArgs *args = NULL;
+  Operation *operation = key_object_new_operation (user_data, &type, invocation, &args);
+  const Option table[] = { operation_pin_option (operation, "pin", &args->pin),
+                           { NULL, NULL, NULL } };
+  gsize len = g_variant_get_size (data);
   GError *error = NULL;
-  int pin_fd = -1;
-  const Option table[] = { { "pin", "h", &pin_fd }, { NULL, NULL, NULL } };
-  gsize len;
 
   args->data = g_variant_get_data_as_bytes (data);
-  len = g_bytes_get_size (args->data);
   if (len == 0 || len > MAX_CIPHERTEXT)
     error = g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
                          "%" G_GSIZE_FORMAT " bytes are no RSA ciphertext", len);
   if (error != NULL || !options_parse (options, fds, table, &error))
-    reply_error (invocation, error);
+    operation_refuse (operation, error);
   else
-    key_object_start (object, &type, invocation, g_steal_pointer (&args), pin_fd, answer_decrypt);
+    operation_start (operation);
+  return TRUE;
+}
+
+/* ---- CreateCsr, CreateSelfSigned ---- */
+
+static gpointer
+op_create_csr (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
+{
+  TokenArgs *args = data;
+  const TokenCsrParams params = { args->subject, args->extensions, args->days };
+
+  return tokens_create_csr (args->tokens, tpm, args->token, args->id, &params, args->pin,
+                            cancellable, error);
+}
+
+/* The answers of both are the same message. */
+static void
+answer_create_csr (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
+{
+  g_dbus_method_invocation_return_value (invocation, g_variant_new ("(s)", result));
+}
+
+static const OperationType create_csr_type = { .run = op_create_csr,
+                                               .args_free = token_args_free,
+                                               .result_free = g_free,
+                                               .answer = answer_create_csr };
+
+static gboolean
+handle_create_csr (GgtpmKey *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   GUnixFDList *fds,
+                   GVariant *options,
+                   gpointer user_data)
+{
+  TokenArgs *args = NULL;
+  Operation *operation = key_object_new_operation (user_data, &create_csr_type, invocation, &args);
+  GError *error = NULL;
+
+  if (!token_args_parse_request (args, operation, options, fds, NULL, &error))
+    operation_refuse (operation, error);
+  else
+    operation_start (operation);
+  return TRUE;
+}
+
+static gboolean
+handle_create_self_signed (GgtpmKey *skeleton,
+                           GDBusMethodInvocation *invocation,
+                           GUnixFDList *fds,
+                           GVariant *options,
+                           gpointer user_data)
+{
+  TokenArgs *args = NULL;
+  Operation *operation = key_object_new_operation (user_data, &create_csr_type, invocation, &args);
+  const Option days = { "days", "u", &args->days };
+  GError *error = NULL;
+
+  args->days = DEFAULT_DAYS;
+  if (token_args_parse_request (args, operation, options, fds, &days, &error) &&
+      (args->days == 0 || args->days > CSR_MAX_DAYS))
+    error = g_error_new (GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "option 'days' is 1 to %d, not %u",
+                         CSR_MAX_DAYS, args->days);
+  if (error != NULL)
+    operation_refuse (operation, error);
+  else
+    operation_start (operation);
   return TRUE;
 }
 
@@ -322,6 +395,7 @@ key_use_connect (KeyObject *object)
 {
   g_object_connect (object->skeleton, "signal::handle-sign", handle_sign, object,
                     "signal::handle-verify", handle_verify, object, "signal::handle-decrypt",
-                    handle_decrypt, object, "signal::handle-export-public-key",
-                    handle_export_public_key, object, NULL);
+                    handle_decrypt, object, "signal::handle-create-csr", handle_create_csr, object,
+                    "signal::handle-create-self-signed", handle_create_self_signed, object,
+                    "signal::handle-export-public-key", handle_export_public_key, object, NULL);
 }

@@ -19,16 +19,13 @@ struct _Operation
   char *key;                         /* NULL: it is no use of a key */
   struct
   {
-    int fd;
+    int fd; /* of the message; -1: the option was not given */
     Secret **location;
   } pins[MAX_PINS];
   guint n_pins;
   guint n_pins_read;
-  OperationAnswer answer;
-  const char *job_name; /* NULL: no job */
   Job **job_location;
-  OperationResult job_result;
-  Job *job;
+  Job *job; /* NULL: none, or not yet */
 };
 
 static void
@@ -60,15 +57,24 @@ operation_new (const Context *context,
   return operation;
 }
 
-void
-operation_add_pin (Operation *operation, int fd, Secret **location)
+Option
+operation_pin_option (Operation *operation, const char *name, Secret **location)
 {
-  if (fd < 0)
-    return;
-  g_return_if_fail (operation->n_pins < MAX_PINS);
-  operation->pins[operation->n_pins].fd = fd;
-  operation->pins[operation->n_pins].location = location;
-  operation->n_pins++;
+  guint i = operation->n_pins++;
+
+  g_assert (i < MAX_PINS);
+  operation->pins[i].fd = -1;
+  operation->pins[i].location = location;
+  return (Option){ name, "h", &operation->pins[i].fd };
+}
+
+gboolean
+operation_has_pin (const Operation *operation)
+{
+  for (guint i = 0; i < operation->n_pins; i++)
+    if (operation->pins[i].fd >= 0)
+      return TRUE;
+  return FALSE;
 }
 
 void
@@ -147,7 +153,7 @@ end_job (Operation *operation, Outcome *outcome, GError *error)
   if (outcome == NULL)
     job_fail (operation->job, error);
   else
-    job_succeed (operation->job, operation->job_result (outcome->result));
+    job_succeed (operation->job, operation->type->job_result (outcome->result));
 }
 
 static void
@@ -158,7 +164,13 @@ end_call (Operation *operation, Outcome *outcome, GError *error)
   if (outcome == NULL)
     reply_error (invocation, error);
   else
-    operation->answer (operation->skeleton, invocation, outcome->result);
+    operation->type->answer (operation->skeleton, invocation, outcome->result);
+}
+
+void
+operation_answer_nothing (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
+{
+  g_dbus_method_invocation_return_value (invocation, NULL);
 }
 
 /* A refused authorisation has moved the lockout counter: whoever looks at the health now must see that. */
@@ -199,7 +211,7 @@ begin_job (Operation *operation)
   GError *error = NULL;
   Job *job;
 
-  job = jobs_add (operation->context->jobs, operation->job_name,
+  job = jobs_add (operation->context->jobs, operation->type->job,
                   g_dbus_method_invocation_get_sender (invocation), &error);
   if (job == NULL)
     {
@@ -232,7 +244,7 @@ begin (Operation *operation)
 {
   g_autoptr (Operation) owned = operation;
 
-  if (operation->job_name != NULL && !begin_job (operation))
+  if (operation->type->job != NULL && !begin_job (operation))
     return;
   worker_run_async (operation->context->lane, op_run, make_run (operation), run_free, outcome_free,
                     operation->job != NULL ? job_get_cancellable (operation->job) : NULL, run_done,
@@ -261,24 +273,41 @@ read_pin_done (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 read_next_pin (Operation *operation)
 {
-  if (operation->n_pins_read == operation->n_pins)
+  guint *i = &operation->n_pins_read;
+
+  while (*i < operation->n_pins && operation->pins[*i].fd < 0)
+    (*i)++;
+  if (*i == operation->n_pins)
     begin (operation);
   else
-    secret_read_fd_async (operation->pins[operation->n_pins_read].fd, GGTPM_PIN_MAX_BYTES, NULL,
-                          read_pin_done, operation);
+    secret_read_fd_async (operation->pins[*i].fd, GGTPM_PIN_MAX_BYTES, NULL, read_pin_done,
+                          operation);
 }
 
-static void
-admit (Operation *operation)
+void
+operation_refuse (Operation *operation, GError *error)
 {
-  g_autoptr (Operation) owned = operation;
+  reply_error (g_steal_pointer (&operation->invocation), error);
+  operation_free (operation);
+}
 
-  if (operation->context->unavailable != NULL)
-    reply_error (g_steal_pointer (&operation->invocation),
-                 g_error_new (GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE, "the TPM cannot be used: %s",
-                              operation->context->unavailable));
+void
+operation_start (Operation *operation)
+{
+  const char *unavailable = operation->context->unavailable;
+
+  if (unavailable != NULL)
+    operation_refuse (operation, g_error_new (GGTPM_ERROR, GGTPM_ERROR_UNAVAILABLE,
+                                              "the TPM cannot be used: %s", unavailable));
   else
-    read_next_pin (g_steal_pointer (&owned));
+    read_next_pin (operation);
+}
+
+void
+operation_start_job (Operation *operation, Job **location)
+{
+  operation->job_location = location;
+  operation_start (operation);
 }
 
 void
@@ -292,20 +321,4 @@ operation_end (Operation *operation, OperationAnswer answer, gpointer result, GE
   else
     answer (operation->skeleton, invocation, result);
   operation_free (operation);
-}
-
-void
-operation_start (Operation *operation, OperationAnswer answer)
-{
-  operation->answer = answer;
-  admit (operation);
-}
-
-void
-operation_start_job (Operation *operation, const char *name, Job **location, OperationResult result)
-{
-  operation->job_name = name;
-  operation->job_location = location;
-  operation->job_result = result;
-  admit (operation);
 }

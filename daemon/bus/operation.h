@@ -7,6 +7,7 @@
 
 #include "bus/gate.h"
 #include "bus/jobs.h"
+#include "bus/options.h"
 #include "common/config.h"
 #include "common/secret.h"
 #include "health/monitor.h"
@@ -39,7 +40,8 @@ typedef struct
 
 /*
  * Operation: one method call's work on the token lane: reads the PINs that came with it, runs, brings the objects up to
- * date if it changed the store, then answers. Without a chip: GGTPM_ERROR_UNAVAILABLE at once. Main thread.
+ * date if it changed the store, then answers. Main thread. A handler makes one, reads the call's options into its
+ * arguments, and has it started or refused.
  */
 typedef struct _Operation Operation;
 
@@ -56,6 +58,9 @@ typedef struct
   GDestroyNotify args_free;
   GDestroyNotify result_free; /* NULL: the result is static */
   gboolean changes_store;
+  OperationAnswer answer;     /* of a method that answers with what came out */
+  const char *job;            /* of one that answers with a job: its name; NULL: it has none */
+  OperationResult job_result; /* what comes out of that */
 } OperationType;
 
 /* Takes @invocation and @args, which @type->args_free frees, possibly on another thread. @type is static. */
@@ -65,27 +70,31 @@ Operation *operation_new (const Context *context,
                           GDBusMethodInvocation *invocation,
                           gpointer args);
 
-/* Before the start: reads a PIN into @location, in the operation's arguments. @fd: of the message; -1: there is none.
- * At most twice. */
-void operation_add_pin (Operation *operation, int fd, Secret **location);
+/* For the method's table: a PIN, which the start reads into @location, in the operation's arguments. At most two. */
+Option operation_pin_option (Operation *operation, const char *name, Secret **location);
+gboolean operation_has_pin (const Operation *operation);
 
 /* Before the start: it is a use of this key, and monitor_note_key_use() is told how it went. @name: `TOKEN/KEY` */
 void operation_set_key (Operation *operation, const char *name);
 
-/* Takes @operation, which was not started, and @error: answers the call with @result, or where that is NULL with
- * @error. */
-void operation_end (Operation *operation, OperationAnswer answer, gpointer result, GError *error);
+/* Takes @operation and @error, with which the call is answered: it was not for this method. */
+void operation_refuse (Operation *operation, GError *error);
 
-/* Takes @operation; its end answers the call. */
-void operation_start (Operation *operation, OperationAnswer answer);
+/* Takes @operation; its end answers the call. Without a chip: GGTPM_ERROR_UNAVAILABLE at once. */
+void operation_start (Operation *operation);
 
 /*
- * Takes @operation; answers with the path of a job once the PINs are read.
+ * The same for a type with a job: answers with the job's path once the PINs are read.
  * @location: in the operation's arguments: where the job is put, with a reference that @type->args_free drops
  */
-void operation_start_job (Operation *operation,
-                          const char *name,
-                          Job **location,
-                          OperationResult result);
+void operation_start_job (Operation *operation, Job **location);
+
+/* Takes @operation, which was not started, and @error: what it is for was done without the lane. Answers with
+ * @result, or where that is NULL with @error. */
+void operation_end (Operation *operation, OperationAnswer answer, gpointer result, GError *error);
+
+/* The answer of methods that have nothing to tell. */
+void
+operation_answer_nothing (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result);
 
 G_END_DECLS

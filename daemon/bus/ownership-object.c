@@ -197,12 +197,25 @@ static void
 start (OwnershipObject *object,
        const OperationType *type,
        GDBusMethodInvocation *invocation,
-       gboolean force,
-       OperationAnswer answer)
+       gboolean force)
 {
   operation_start (operation_new (object->context, type, object->skeleton, invocation,
-                                  ownership_args_new (object, force)),
-                   answer);
+                                  ownership_args_new (object, force)));
+}
+
+static gboolean
+start_change (OwnershipObject *object,
+              const OperationType *type,
+              GDBusMethodInvocation *invocation,
+              GVariant *options)
+{
+  GError *error = NULL;
+
+  if (!options_check_empty (options, &error))
+    reply_error (invocation, error);
+  else
+    start (object, type, invocation, FALSE);
+  return TRUE;
 }
 
 static gboolean
@@ -211,14 +224,12 @@ handle_take (GgtpmOwnership *skeleton,
              GVariant *options,
              gpointer user_data)
 {
-  static const OperationType type = { op_take, ownership_args_free, ownership_free, FALSE };
-  GError *error = NULL;
+  static const OperationType type = { .run = op_take,
+                                      .args_free = ownership_args_free,
+                                      .result_free = ownership_free,
+                                      .answer = answer_changed };
 
-  if (!options_check_empty (options, &error))
-    reply_error (invocation, error);
-  else
-    start (user_data, &type, invocation, FALSE, answer_changed);
-  return TRUE;
+  return start_change (user_data, &type, invocation, options);
 }
 
 static gboolean
@@ -227,19 +238,20 @@ handle_release (GgtpmOwnership *skeleton,
                 GVariant *options,
                 gpointer user_data)
 {
-  static const OperationType type = { op_release, ownership_args_free, ownership_free, FALSE };
-  GError *error = NULL;
+  static const OperationType type = { .run = op_release,
+                                      .args_free = ownership_args_free,
+                                      .result_free = ownership_free,
+                                      .answer = answer_changed };
 
-  if (!options_check_empty (options, &error))
-    reply_error (invocation, error);
-  else
-    start (user_data, &type, invocation, FALSE, answer_changed);
-  return TRUE;
+  return start_change (user_data, &type, invocation, options);
 }
 
 /* ---- Export ---- */
 
-static const OperationType export_type = { op_export, ownership_args_free, ownership_free, FALSE };
+static const OperationType export_type = { .run = op_export,
+                                           .args_free = ownership_args_free,
+                                           .result_free = ownership_free,
+                                           .answer = answer_export };
 
 typedef struct
 {
@@ -260,7 +272,7 @@ root_checked (GObject *source, GAsyncResult *result, gpointer user_data)
   if (error != NULL)
     reply_error (check->invocation, error);
   else
-    start (check->object, &export_type, check->invocation, TRUE, answer_export);
+    start (check->object, &export_type, check->invocation, TRUE);
 }
 
 static gboolean
@@ -279,7 +291,7 @@ handle_export (GgtpmOwnership *skeleton,
   if (!options_parse (options, fds, table, &error))
     reply_error (invocation, error);
   else if (!force)
-    start (object, &export_type, invocation, FALSE, answer_export);
+    start (object, &export_type, invocation, FALSE);
   else
     {
       check = g_new0 (RootCheck, 1);

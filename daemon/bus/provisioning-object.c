@@ -44,7 +44,6 @@ provision_args_free (gpointer data)
   g_clear_pointer (&args->plan, plan_free);
   g_free (args);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (ProvisionArgs, provision_args_free)
 
 static void
 on_progress (const char *step, double progress, gpointer user_data)
@@ -112,14 +111,17 @@ handle_provision (GgtpmProvisioning *skeleton,
                   GVariant *options,
                   gpointer user_data)
 {
-  static const OperationType type = { op_provision, provision_args_free, provisioning_result_free,
-                                      TRUE };
+  static const OperationType type = { .run = op_provision,
+                                      .args_free = provision_args_free,
+                                      .result_free = provisioning_result_free,
+                                      .changes_store = TRUE,
+                                      .job = "provision",
+                                      .job_result = provisioning_result_to_variant };
   ProvisioningObject *object = user_data;
-  g_autoptr (ProvisionArgs) args = g_new0 (ProvisionArgs, 1);
+  ProvisionArgs *args = g_new0 (ProvisionArgs, 1);
+  Operation *operation = operation_new (object->context, &type, skeleton, invocation, args);
   g_autoptr (Plan) plan = plan_new ();
   GError *error = NULL;
-  int pin_fd = -1;
-  int so_pin_fd = -1;
   int config_fd = -1;
   PlanKey *key = plan->keys->pdata[0];
   const Option table[] = {
@@ -131,33 +133,26 @@ handle_provision (GgtpmProvisioning *skeleton,
     { "key-usage", "as", &key->extensions.key_usage },
     { "ext-key-usage", "as", &key->extensions.ext_key_usage },
     { "exclusive", "b", &plan->exclusive },
-    { "pin", "h", &pin_fd },
-    { "so-pin", "h", &so_pin_fd },
+    operation_pin_option (operation, "pin", &plan->pin),
+    operation_pin_option (operation, "so-pin", &plan->so_pin),
     { "config", "h", &config_fd },
     { "dry-run", "b", &args->dry_run },
     { NULL, NULL, NULL },
   };
-  Secret **pin = &plan->pin;
-  Secret **so_pin = &plan->so_pin;
-  Job **job = &args->job;
   g_autoptr (GVariant) dry_run = g_variant_lookup_value (options, "dry-run", NULL);
-  Operation *operation;
 
+  args->config = object->context->config;
+  args->tokens = object->context->tokens;
   if (!options_parse (options, fds, table, &error) ||
       (config_fd >= 0 && !read_config (options, config_fd, plan, &error)) ||
       !plan_check (plan, &error))
     {
-      reply_error (invocation, error);
+      operation_refuse (operation, error);
       return TRUE;
     }
-  args->config = object->context->config;
-  args->tokens = object->context->tokens;
   if (g_variant_n_children (options) > (dry_run != NULL ? 1 : 0))
     args->plan = g_steal_pointer (&plan);
-  operation = operation_new (object->context, &type, skeleton, invocation, g_steal_pointer (&args));
-  operation_add_pin (operation, pin_fd, pin);
-  operation_add_pin (operation, so_pin_fd, so_pin);
-  operation_start_job (operation, "provision", job, provisioning_result_to_variant);
+  operation_start_job (operation, &args->job);
   return TRUE;
 }
 

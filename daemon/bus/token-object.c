@@ -5,8 +5,7 @@
 
 #include "bus/key-object.h"
 #include "bus/object-path.h"
-#include "bus/options.h"
-#include "bus/reply.h"
+#include "bus/token-args.h"
 #include "dbus/error.h"
 #include "ggtpm-generated.h"
 
@@ -21,79 +20,31 @@ struct _TokenObject
   GHashTable *keys; /* path -> KeyObject */
 };
 
+/* @out_args: the operation's, with the token */
+static Operation *
+new_operation (TokenObject *object,
+               const OperationType *type,
+               GDBusMethodInvocation *invocation,
+               TokenArgs **out_args)
+{
+  TokenArgs *args = token_args_new (object->context, object->label, NULL);
+
+  *out_args = args;
+  return operation_new (object->context, type, object->skeleton, invocation, args);
+}
+
 /* ---- CreateKey ---- */
-
-typedef struct
-{
-  Tokens *tokens;
-  Job *job;
-  char *token;
-  char *label;
-  char *algorithm;
-  GBytes *id; /* NULL: drawn */
-  Secret *pin;
-} CreateKeyArgs;
-
-typedef struct
-{
-  char *token;
-  TokenKey *key;
-} CreateKeyResult;
-
-static void
-create_key_args_free (gpointer data)
-{
-  CreateKeyArgs *args = data;
-
-  g_clear_pointer (&args->job, job_unref);
-  g_free (args->token);
-  g_free (args->label);
-  g_free (args->algorithm);
-  g_clear_pointer (&args->id, g_bytes_unref);
-  g_clear_pointer (&args->pin, secret_free);
-  g_free (args);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (CreateKeyArgs, create_key_args_free)
-
-static void
-create_key_result_free (gpointer data)
-{
-  CreateKeyResult *result = data;
-
-  token_key_free (result->key);
-  g_free (result->token);
-  g_free (result);
-}
 
 static gpointer
 op_create_key (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
-  CreateKeyArgs *args = data;
-  CreateKeyResult *result;
+  TokenArgs *args = data;
   TokenKey *key;
 
   job_report (args->job, "making the key pair", 0.1);
   key = tokens_create_key (args->tokens, tpm, args->token, args->label, args->id, args->algorithm,
                            args->pin, cancellable, error);
-  if (key == NULL)
-    return NULL;
-  result = g_new0 (CreateKeyResult, 1);
-  result->token = g_strdup (args->token);
-  result->key = key;
-  return result;
-}
-
-static GVariant *
-make_create_key_result (gpointer data)
-{
-  CreateKeyResult *result = data;
-  g_autofree char *path = object_path_for_key (result->token, result->key->id);
-  GVariantDict dict;
-
-  g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, "key", "o", path);
-  g_variant_dict_insert (&dict, "uri", "s", result->key->uri);
-  return g_variant_dict_end (&dict);
+  return key != NULL ? new_key_new (args->token, key, NULL) : NULL;
 }
 
 static gboolean
@@ -117,67 +68,39 @@ handle_create_key (GgtpmToken *skeleton,
                    GVariant *options,
                    gpointer user_data)
 {
-  static const OperationType type = { op_create_key, create_key_args_free, create_key_result_free,
-                                      TRUE };
-  TokenObject *object = user_data;
-  g_autoptr (CreateKeyArgs) args = g_new0 (CreateKeyArgs, 1);
-  GError *error = NULL;
-  int pin_fd = -1;
+  static const OperationType type = { .run = op_create_key,
+                                      .args_free = token_args_free,
+                                      .result_free = new_key_free,
+                                      .changes_store = TRUE,
+                                      .job = "create-key",
+                                      .job_result = new_key_to_variant };
+  TokenArgs *args = NULL;
+  Operation *operation = new_operation (user_data, &type, invocation, &args);
   const Option table[] = { { "id", "ay", &args->id },
-                           { "pin", "h", &pin_fd },
+                           operation_pin_option (operation, "pin", &args->pin),
                            { NULL, NULL, NULL } };
-  Operation *operation;
-  Job **job = &args->job;
+  GError *error = NULL;
 
-  args->tokens = object->context->tokens;
-  args->token = g_strdup (object->label);
   args->label = g_strdup (label);
   args->algorithm = g_strdup (algorithm);
   if (!options_parse (options, fds, table, &error) ||
       !tokens_check_label (label, "the label of the key", &error) ||
       !tokens_check_algorithm (algorithm, &error) || !check_id (args->id, &error))
-    {
-      reply_error (invocation, error);
-      return TRUE;
-    }
-  operation = operation_new (object->context, &type, skeleton, invocation, args);
-  operation_add_pin (operation, pin_fd, &args->pin);
-  g_steal_pointer (&args);
-  operation_start_job (operation, "create-key", job, make_create_key_result);
+    operation_refuse (operation, error);
+  else
+    operation_start_job (operation, &args->job);
   return TRUE;
 }
 
 /* ---- Verify ---- */
 
-typedef struct
-{
-  Tokens *tokens;
-  Job *job;
-  char *token;
-  char *key; /* NULL: all */
-  Secret *pin;
-} VerifyArgs;
-
-static void
-verify_args_free (gpointer data)
-{
-  VerifyArgs *args = data;
-
-  g_clear_pointer (&args->job, job_unref);
-  g_free (args->token);
-  g_free (args->key);
-  g_clear_pointer (&args->pin, secret_free);
-  g_free (args);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (VerifyArgs, verify_args_free)
-
 static gpointer
 op_verify (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
-  VerifyArgs *args = data;
+  TokenArgs *args = data;
 
   job_report (args->job, "verifying the keys", 0.1);
-  return tokens_verify (args->tokens, tpm, args->token, args->key, args->pin, cancellable, error);
+  return tokens_verify (args->tokens, tpm, args->token, args->label, args->pin, cancellable, error);
 }
 
 static GVariant *
@@ -209,69 +132,34 @@ handle_verify (GgtpmToken *skeleton,
                GVariant *options,
                gpointer user_data)
 {
-  static const OperationType type = { op_verify, verify_args_free,
-                                      (GDestroyNotify)g_ptr_array_unref, FALSE };
-  TokenObject *object = user_data;
-  g_autoptr (VerifyArgs) args = g_new0 (VerifyArgs, 1);
-  GError *error = NULL;
-  int pin_fd = -1;
-  const Option table[] = { { "key", "s", &args->key },
-                           { "pin", "h", &pin_fd },
+  static const OperationType type = { .run = op_verify,
+                                      .args_free = token_args_free,
+                                      .result_free = (GDestroyNotify)g_ptr_array_unref,
+                                      .job = "verify",
+                                      .job_result = make_verify_result };
+  TokenArgs *args = NULL;
+  Operation *operation = new_operation (user_data, &type, invocation, &args);
+  const Option table[] = { { "key", "s", &args->label },
+                           operation_pin_option (operation, "pin", &args->pin),
                            { NULL, NULL, NULL } };
-  Operation *operation;
-  Job **job = &args->job;
+  GError *error = NULL;
 
-  args->tokens = object->context->tokens;
-  args->token = g_strdup (object->label);
   if (!options_parse (options, fds, table, &error))
-    {
-      reply_error (invocation, error);
-      return TRUE;
-    }
-  operation = operation_new (object->context, &type, skeleton, invocation, args);
-  operation_add_pin (operation, pin_fd, &args->pin);
-  g_steal_pointer (&args);
-  operation_start_job (operation, "verify", job, make_verify_result);
+    operation_refuse (operation, error);
+  else
+    operation_start_job (operation, &args->job);
   return TRUE;
 }
 
 /* ---- PINs ---- */
 
-typedef struct
-{
-  Tokens *tokens;
-  char *token;
-  TokensPinChange change;
-  Secret *pin;
-  Secret *new_pin;
-} PinArgs;
-
-static void
-pin_args_free (gpointer data)
-{
-  PinArgs *args = data;
-
-  g_free (args->token);
-  g_clear_pointer (&args->pin, secret_free);
-  g_clear_pointer (&args->new_pin, secret_free);
-  g_free (args);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (PinArgs, pin_args_free)
-
 static gpointer
 op_change_pin (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
-  PinArgs *args = data;
+  TokenArgs *args = data;
 
   return GINT_TO_POINTER (tokens_change_pin (args->tokens, tpm, args->token, args->change,
                                              args->pin, args->new_pin, cancellable, error));
-}
-
-/* The three methods have no results: their answers are the same message. */
-static void
-answer_change_pin (gpointer skeleton, GDBusMethodInvocation *invocation, gpointer result)
-{
-  g_dbus_method_invocation_return_value (invocation, NULL);
 }
 
 static gboolean
@@ -281,30 +169,23 @@ start_change_pin (TokenObject *object,
                   GVariant *options,
                   TokensPinChange change)
 {
-  static const OperationType type = { op_change_pin, pin_args_free, NULL, TRUE };
-  g_autoptr (PinArgs) args = g_new0 (PinArgs, 1);
-  GError *error = NULL;
-  int pin_fd = -1;
-  int new_pin_fd = -1;
-  const Option table[] = { { change == TOKENS_CHANGE_PIN ? "pin" : "so-pin", "h", &pin_fd },
-                           { "new-pin", "h", &new_pin_fd },
+  static const OperationType type = { .run = op_change_pin,
+                                      .args_free = token_args_free,
+                                      .changes_store = TRUE,
+                                      .answer = operation_answer_nothing };
+  TokenArgs *args = NULL;
+  Operation *operation = new_operation (object, &type, invocation, &args);
+  const char *pin = change == TOKENS_CHANGE_PIN ? "pin" : "so-pin";
+  const Option table[] = { operation_pin_option (operation, pin, &args->pin),
+                           operation_pin_option (operation, "new-pin", &args->new_pin),
                            { NULL, NULL, NULL } };
-  Operation *operation;
-  PinArgs *taken;
+  GError *error = NULL;
 
-  if (!options_parse (options, fds, table, &error))
-    {
-      reply_error (invocation, error);
-      return TRUE;
-    }
-  args->tokens = object->context->tokens;
-  args->token = g_strdup (object->label);
   args->change = change;
-  taken = g_steal_pointer (&args);
-  operation = operation_new (object->context, &type, object->skeleton, invocation, taken);
-  operation_add_pin (operation, pin_fd, &taken->pin);
-  operation_add_pin (operation, new_pin_fd, &taken->new_pin);
-  operation_start (operation, answer_change_pin);
+  if (!options_parse (options, fds, table, &error))
+    operation_refuse (operation, error);
+  else
+    operation_start (operation);
   return TRUE;
 }
 

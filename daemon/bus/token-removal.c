@@ -3,9 +3,7 @@
 
 #include "token-removal.h"
 
-#include "bus/options.h"
-#include "bus/reply.h"
-#include "dbus/error.h"
+#include "bus/operation.h"
 #include "provision/removal.h"
 
 typedef struct
@@ -24,7 +22,6 @@ removal_args_free (gpointer data)
   g_free (args->token);
   g_free (args);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (RemovalArgs, removal_args_free)
 
 static gpointer
 op_remove_token (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
@@ -48,23 +45,24 @@ handle_remove_token (GgtpmProvisioning *skeleton,
                      GVariant *options,
                      gpointer user_data)
 {
-  static const OperationType type = { op_remove_token, removal_args_free,
-                                      (GDestroyNotify)g_strfreev, TRUE };
+  static const OperationType type = { .run = op_remove_token,
+                                      .args_free = removal_args_free,
+                                      .result_free = (GDestroyNotify)g_strfreev,
+                                      .changes_store = TRUE,
+                                      .answer = answer_remove_token };
   const Context *context = user_data;
-  g_autoptr (RemovalArgs) args = g_new0 (RemovalArgs, 1);
+  RemovalArgs *args = g_new0 (RemovalArgs, 1);
+  Operation *operation = operation_new (context, &type, skeleton, invocation, args);
   GError *error = NULL;
   const Option table[] = { { "dry-run", "b", &args->dry_run }, { NULL, NULL, NULL } };
 
-  if (!options_parse (options, NULL, table, &error))
-    {
-      reply_error (invocation, error);
-      return TRUE;
-    }
   args->config = context->config;
   args->tokens = context->tokens;
   args->token = g_strdup (token);
-  operation_start (operation_new (context, &type, skeleton, invocation, g_steal_pointer (&args)),
-                   answer_remove_token);
+  if (!options_parse (options, NULL, table, &error))
+    operation_refuse (operation, error);
+  else
+    operation_start (operation);
   return TRUE;
 }
 
