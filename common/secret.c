@@ -23,7 +23,7 @@
 
 struct _Secret
 {
-  char *data;
+  char *data; /* in pages of its own */
   gsize len;
 };
 
@@ -50,18 +50,30 @@ secret_forbid_dumps (void)
 #endif
 }
 
-Secret *
-secret_new (const void *data, gsize len)
+/* Zeroed; @len bytes and the NUL behind them. */
+static Secret *
+allocate (gsize len)
 {
   Secret *secret = g_new0 (Secret, 1);
 
-  secret->data = g_malloc0 (len + 1);
-  if (len > 0)
-    memcpy (secret->data, data, len);
+  /* Pages of its own: a lock is a page's, and ends for all that is in it. */
+  secret->data = mmap (NULL, len + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (secret->data == MAP_FAILED)
+    g_error ("no memory for a secret: %s", g_strerror (errno));
   secret->len = len;
   /* Best effort: beyond RLIMIT_MEMLOCK it stays pageable; LimitCORE=0 and no swap are the unit's and the device's
    * part. */
   mlock (secret->data, len + 1);
+  return secret;
+}
+
+Secret *
+secret_new (const void *data, gsize len)
+{
+  Secret *secret = allocate (len);
+
+  if (len > 0)
+    memcpy (secret->data, data, len);
   return secret;
 }
 
@@ -141,8 +153,7 @@ secret_free (Secret *secret)
   if (secret == NULL)
     return;
   secret_wipe (secret->data, secret->len);
-  munlock (secret->data, secret->len + 1);
-  g_free (secret->data);
+  munmap (secret->data, secret->len + 1);
   g_free (secret);
 }
 
@@ -156,6 +167,24 @@ gsize
 secret_get_length (const Secret *secret)
 {
   return secret->len;
+}
+
+Secret *
+secret_read (int fd, gsize len)
+{
+  g_autoptr (Secret) secret = allocate (len);
+  gsize filled = 0;
+
+  while (filled < len)
+    {
+      ssize_t n = read (fd, secret->data + filled, len - filled);
+
+      if (n > 0)
+        filled += (gsize)n;
+      else if (n == 0 || errno != EINTR)
+        return NULL;
+    }
+  return g_steal_pointer (&secret);
 }
 
 Secret *

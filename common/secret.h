@@ -8,8 +8,9 @@
 G_BEGIN_DECLS
 
 /*
- * Secret: bytes that must not stay in memory, in a log or in a core dump: a PIN, an auth. Wiped when freed. Has a
- * NUL after its last byte, so that a PIN can be handed on as a string. Not shared between threads.
+ * Secret: bytes that must not stay in memory, in a log or in a core dump: a PIN, an auth. In pages of its own, which
+ * are locked where the limit allows and wiped when it is freed. Has a NUL after its last byte, so that a PIN can be
+ * handed on as a string. Not shared between threads.
  */
 typedef struct _Secret Secret;
 
@@ -44,6 +45,9 @@ void secret_read_fd_async (int fd,
                            GAsyncReadyCallback callback,
                            gpointer user_data);
 Secret *secret_read_fd_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @len bytes from where @fd is, read straight into it. Any thread; blocks. NULL: there are fewer. */
+Secret *secret_read (int fd, gsize len) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Reads a small secret file, without its last newline. Any thread; blocks. */
 Secret *secret_read_file (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -198,20 +198,19 @@ make_pair (Steps *self,
            StoreChange *change,
            HelperClient *helper,
            const StepsKey *key,
-           GBytes *id,
+           const HelperKey *made,
            GError **error)
 {
-  const char *token = self->plan->token;
   g_autoptr (GBytes) spki = NULL;
 
   /* Once more: at the start of a run the chip may not have been read yet. */
   if (!begin_for_key (self, key, "making the key pair", 0, error) ||
       !tokens_check_firmware (self->tokens, key->plan->algorithm, error))
     return NULL;
-  spki = helper_jobs_generate_key (helper, token, self->pin, key->plan->label, id,
-                                   key->plan->algorithm, self->cancellable, error);
+  spki = helper_jobs_generate_key (helper, made, key->plan->label, key->plan->algorithm,
+                                   self->cancellable, error);
   if (spki == NULL || !tokens_check_strength (spki, error) ||
-      !tokens_settle_pss (change, helper, token, self->pin, id, spki, self->cancellable, error))
+      !tokens_settle_pss (change, helper, made, spki, self->cancellable, error))
     return NULL;
   return g_steal_pointer (&spki);
 }
@@ -220,7 +219,7 @@ static gboolean
 make_csr (Steps *self,
           HelperClient *helper,
           const StepsKey *key,
-          GBytes *id,
+          const HelperKey *made,
           GBytes *spki,
           GError **error)
 {
@@ -228,8 +227,8 @@ make_csr (Steps *self,
 
   if (!begin_for_key (self, key, "signing the certificate request", 0.6, error))
     return FALSE;
-  csr = helper_jobs_make_csr (helper, self->plan->token, self->pin, id, spki, key->subject,
-                              &key->plan->extensions, 0, self->cancellable, error);
+  csr = helper_jobs_make_csr (helper, made, spki, key->subject, &key->plan->extensions, 0,
+                              self->cancellable, error);
   if (csr == NULL)
     return FALSE;
   set_csr (key->entry, spki, csr);
@@ -240,7 +239,7 @@ static gboolean
 make_certificate (Steps *self,
                   HelperClient *helper,
                   const StepsKey *key,
-                  GBytes *id,
+                  const HelperKey *made,
                   GBytes *spki,
                   GError **error)
 {
@@ -250,11 +249,11 @@ make_certificate (Steps *self,
 
   if (!begin_for_key (self, key, "making a self-signed certificate", 0.8, error))
     return FALSE;
-  pem = helper_jobs_make_csr (helper, self->plan->token, self->pin, id, spki, key->subject,
-                              &plan->extensions, plan->days, self->cancellable, error);
+  pem = helper_jobs_make_csr (helper, made, spki, key->subject, &plan->extensions, plan->days,
+                              self->cancellable, error);
   der = pem != NULL ? tokens_decode_certificate (pem, FALSE, error) : NULL;
-  return der != NULL && helper_jobs_put_certificate (helper, self->plan->token, self->pin, id,
-                                                     plan->label, der, self->cancellable, error);
+  return der != NULL &&
+         helper_jobs_put_certificate (helper, made, plan->label, der, self->cancellable, error);
 }
 
 /* What of it is missing, by @helper. */
@@ -267,12 +266,14 @@ make_key (Steps *self,
           GError **error)
 {
   g_autoptr (GBytes) id = protocol_decode_bytes (key->entry->key_id);
-  g_autoptr (GBytes) spki = key->found != NULL ? g_bytes_ref (key->found->spki)
-                                               : make_pair (self, change, helper, key, id, error);
+  const HelperKey made = { self->plan->token, self->pin, id };
+  g_autoptr (GBytes) spki = key->found != NULL
+                                ? g_bytes_ref (key->found->spki)
+                                : make_pair (self, change, helper, key, &made, error);
 
-  return spki != NULL && (!needs_csr || make_csr (self, helper, key, id, spki, error)) &&
+  return spki != NULL && (!needs_csr || make_csr (self, helper, key, &made, spki, error)) &&
          (!steps_key_needs_certificate (key) ||
-          make_certificate (self, helper, key, id, spki, error));
+          make_certificate (self, helper, key, &made, spki, error));
 }
 
 static gboolean

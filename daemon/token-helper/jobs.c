@@ -5,17 +5,20 @@
 
 #include "dbus/error.h"
 #include "token-helper/key-jobs.h"
+#include "token-helper/list-job.h"
 #include "token-helper/objects.h"
 #include "token-helper/pin-jobs.h"
-#include "token/protocol.h"
 
 #include <string.h>
 
-#define MAX_MEMBERS 6
+#define MAX_MEMBERS 5
+
+#define PIN     (1u << PROTOCOL_PIN)
+#define SO_PIN  (1u << PROTOCOL_SO_PIN)
+#define NEW_PIN (1u << PROTOCOL_NEW_PIN)
 
 typedef gboolean (*JobFunc) (Request *request, json_object *answer, GError **error);
 
-static gboolean run_list (Request *request, json_object *answer, GError **error);
 static gboolean run_init_token (Request *request, json_object *answer, GError **error);
 static gboolean run_generate_key (Request *request, json_object *answer, GError **error);
 static gboolean run_sign (Request *request, json_object *answer, GError **error);
@@ -28,77 +31,64 @@ static const struct
 {
   const char *name;
   JobFunc run;
-  Member members[MAX_MEMBERS + 1]; /* all of them required */
+  /* all of them required */
+  guint pins;
+  Member members[MAX_MEMBERS + 1];
 } jobs[] = {
-  { PROTOCOL_JOB_LIST, run_list, { { NULL } } },
-  { PROTOCOL_JOB_INIT_TOKEN,
-    run_init_token,
-    { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_SO_PIN, MEMBER_TEXT },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_LIST, list_job_run, 0, { { NULL } } },
+  { PROTOCOL_JOB_INIT_TOKEN, run_init_token, SO_PIN | PIN, { { "token", MEMBER_LABEL } } },
   { PROTOCOL_JOB_GENERATE_KEY,
     run_generate_key,
+    PIN,
     { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
       { "label", MEMBER_LABEL },
       { "id", MEMBER_BYTES },
       { "algorithm", MEMBER_TEXT } } },
   { PROTOCOL_JOB_SIGN,
     run_sign,
+    PIN,
     { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
       { "id", MEMBER_BYTES },
       { "mechanism", MEMBER_TEXT },
       { "hash", MEMBER_TEXT },
       { "digest", MEMBER_BYTES } } },
   { PROTOCOL_JOB_SIGN_AGAIN,
     run_sign_again,
+    0,
     { { "ticket", MEMBER_LABEL },
       { "mechanism", MEMBER_TEXT },
       { "hash", MEMBER_TEXT },
       { "digest", MEMBER_BYTES } } },
   { PROTOCOL_JOB_PUT_CERTIFICATE,
     run_put_certificate,
+    PIN,
     { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
       { "id", MEMBER_BYTES },
       { "label", MEMBER_TEXT },
       { "certificate", MEMBER_BYTES } } },
-  { PROTOCOL_JOB_LOGIN,
-    run_login,
-    { { "token", MEMBER_LABEL }, { PROTOCOL_MEMBER_PIN, MEMBER_TEXT } } },
+  { PROTOCOL_JOB_LOGIN, run_login, PIN, { { "token", MEMBER_LABEL } } },
   { PROTOCOL_JOB_DELETE_KEY,
     key_jobs_run_delete,
-    { { "token", MEMBER_LABEL }, { PROTOCOL_MEMBER_PIN, MEMBER_TEXT }, { "id", MEMBER_BYTES } } },
+    PIN,
+    { { "token", MEMBER_LABEL }, { "id", MEMBER_BYTES } } },
   { PROTOCOL_JOB_RENAME_KEY,
     key_jobs_run_rename,
+    PIN,
     { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
       { "id", MEMBER_BYTES },
       { "label", MEMBER_LABEL },
       { "new-id", MEMBER_BYTES } } },
   { PROTOCOL_JOB_DECRYPT,
     key_jobs_run_decrypt,
-    { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
-      { "id", MEMBER_BYTES },
-      { "data", MEMBER_BYTES } } },
-  { PROTOCOL_JOB_CHANGE_PIN,
-    pin_jobs_run_change,
-    { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_PIN, MEMBER_TEXT },
-      { PROTOCOL_MEMBER_NEW_PIN, MEMBER_TEXT } } },
-  { PROTOCOL_JOB_INIT_PIN,
-    pin_jobs_run_init,
-    { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_SO_PIN, MEMBER_TEXT },
-      { PROTOCOL_MEMBER_NEW_PIN, MEMBER_TEXT } } },
+    PIN,
+    { { "token", MEMBER_LABEL }, { "id", MEMBER_BYTES }, { "data", MEMBER_BYTES } } },
+  { PROTOCOL_JOB_CHANGE_PIN, pin_jobs_run_change, PIN | NEW_PIN, { { "token", MEMBER_LABEL } } },
+  { PROTOCOL_JOB_INIT_PIN, pin_jobs_run_init, SO_PIN | NEW_PIN, { { "token", MEMBER_LABEL } } },
   { PROTOCOL_JOB_CHANGE_SO_PIN,
     pin_jobs_run_change_so,
-    { { "token", MEMBER_LABEL },
-      { PROTOCOL_MEMBER_SO_PIN, MEMBER_TEXT },
-      { PROTOCOL_MEMBER_NEW_PIN, MEMBER_TEXT } } },
-  { PROTOCOL_JOB_REOPEN, run_reopen, { { NULL } } },
+    SO_PIN | NEW_PIN,
+    { { "token", MEMBER_LABEL } } },
+  { PROTOCOL_JOB_REOPEN, run_reopen, 0, { { NULL } } },
 };
 
 /* ---- finding ---- */
@@ -129,128 +119,6 @@ check_absent (Pkcs11 *pkcs11,
   return TRUE;
 }
 
-/* ---- list ---- */
-
-static char *
-get_label (Pkcs11 *pkcs11, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
-{
-  g_autoptr (GBytes) label = pkcs11_get_attribute (pkcs11, session, object, CKA_LABEL);
-
-  if (label == NULL)
-    return g_strdup ("");
-  return pkcs11_trim (g_bytes_get_data (label, NULL), g_bytes_get_size (label));
-}
-
-static gboolean
-add_certificate (Pkcs11 *pkcs11,
-                 CK_SESSION_HANDLE session,
-                 GBytes *id,
-                 json_object *key,
-                 GError **error)
-{
-  g_autoptr (GArray) found =
-      request_find_objects (pkcs11, session, CKO_CERTIFICATE, id, NULL, error);
-  g_autoptr (GBytes) der = NULL;
-
-  if (found == NULL)
-    return FALSE;
-  if (found->len > 0)
-    der = pkcs11_get_attribute (pkcs11, session,
-                                g_array_index (found, CK_OBJECT_HANDLE, found->len - 1), CKA_VALUE);
-  if (der != NULL && g_bytes_get_size (der) > 0)
-    request_add_bytes (key, "certificate", der);
-  return TRUE;
-}
-
-static gboolean
-add_key (Pkcs11 *pkcs11,
-         CK_SESSION_HANDLE session,
-         CK_OBJECT_HANDLE object,
-         json_object *keys,
-         GError **error)
-{
-  g_autoptr (GBytes) id = pkcs11_get_attribute (pkcs11, session, object, CKA_ID);
-  g_autoptr (GError) unusable = NULL;
-  g_autoptr (GBytes) public_area = NULL;
-  g_autoptr (GBytes) start_date = NULL;
-  g_autoptr (GBytes) spki = NULL;
-  g_autofree char *algorithm = NULL;
-  g_autofree char *label = get_label (pkcs11, session, object);
-  json_object *key;
-
-  spki = objects_get_spki (pkcs11, session, object, &algorithm, &unusable);
-  /* Another's key that we cannot read takes nothing from the rest. */
-  if (spki == NULL || id == NULL || g_bytes_get_size (id) == 0)
-    return TRUE;
-  key = json_object_new_object ();
-  json_object_array_add (keys, key);
-  request_add_text (key, "label", label);
-  request_add_bytes (key, "id", id);
-  request_add_text (key, "algorithm", algorithm);
-  request_add_bytes (key, "spki", spki);
-  public_area = objects_get_public_area (pkcs11, session, object);
-  if (public_area != NULL)
-    request_add_bytes (key, "public-area", public_area);
-  start_date = objects_get_start_date (pkcs11, session, object);
-  if (start_date != NULL)
-    request_add_bytes (key, "start-date", start_date);
-  return add_certificate (pkcs11, session, id, key, error);
-}
-
-static void
-add_field (json_object *token, const char *name, const CK_UTF8CHAR *field, gsize len)
-{
-  g_autofree char *text = pkcs11_trim (field, len);
-
-  request_add_text (token, name, text);
-}
-
-static gboolean
-add_token (Pkcs11 *pkcs11, CK_SLOT_ID slot, json_object *tokens, GError **error)
-{
-  CK_FUNCTION_LIST *functions = pkcs11_get_functions (pkcs11, error);
-  json_object *token = json_object_new_object ();
-  json_object *keys = json_object_new_array ();
-  CK_SESSION_HANDLE session = 0;
-  g_autoptr (GArray) found = NULL;
-  CK_TOKEN_INFO info;
-
-  json_object_array_add (tokens, token);
-  json_object_object_add (token, "keys", keys);
-  if (functions == NULL ||
-      !pkcs11_check (functions->C_GetTokenInfo (slot, &info), "reading a token", error) ||
-      !pkcs11_open (pkcs11, slot, &session, error))
-    return FALSE;
-  add_field (token, "label", info.label, sizeof info.label);
-  json_object_object_add (token, "slot", json_object_new_uint64 (slot));
-  add_field (token, "manufacturer", info.manufacturerID, sizeof info.manufacturerID);
-  add_field (token, "model", info.model, sizeof info.model);
-  add_field (token, "serial", info.serialNumber, sizeof info.serialNumber);
-
-  found = request_find_objects (pkcs11, session, CKO_PUBLIC_KEY, NULL, NULL, error);
-  if (found == NULL)
-    return FALSE;
-  for (guint i = 0; i < found->len; i++)
-    if (!add_key (pkcs11, session, g_array_index (found, CK_OBJECT_HANDLE, i), keys, error))
-      return FALSE;
-  return TRUE;
-}
-
-static gboolean
-run_list (Request *request, json_object *answer, GError **error)
-{
-  g_autoptr (GArray) slots = pkcs11_list_slots (request->pkcs11, TRUE, error);
-  json_object *tokens = json_object_new_array ();
-
-  json_object_object_add (answer, "tokens", tokens);
-  if (slots == NULL)
-    return FALSE;
-  for (guint i = 0; i < slots->len; i++)
-    if (!add_token (request->pkcs11, g_array_index (slots, CK_SLOT_ID, i), tokens, error))
-      return FALSE;
-  return TRUE;
-}
-
 /* ---- init-token ---- */
 
 static gboolean
@@ -274,7 +142,7 @@ check_no_token (Request *request, GError **error)
 static gboolean
 run_init_token (Request *request, json_object *answer, GError **error)
 {
-  const char *so_pin = request_get_text (request, PROTOCOL_MEMBER_SO_PIN);
+  const Secret *so_pin = request->pins[PROTOCOL_SO_PIN];
   const char *token = request_get_text (request, "token");
   CK_UTF8CHAR label[REQUEST_MAX_LABEL];
   g_autoptr (GArray) empty = NULL;
@@ -294,11 +162,11 @@ run_init_token (Request *request, json_object *answer, GError **error)
   slot = g_array_index (empty, CK_SLOT_ID, 0);
   memset (label, ' ', sizeof label);
   memcpy (label, token, strlen (token));
-  if (!pkcs11_check (pkcs11_get_functions (request->pkcs11, NULL)
-                         ->C_InitToken (slot, (CK_UTF8CHAR *)so_pin, strlen (so_pin), label),
-                     "making the token", error) ||
-      !pin_jobs_init_user_pin (request->pkcs11, slot, so_pin,
-                               request_get_text (request, PROTOCOL_MEMBER_PIN), error))
+  if (!pkcs11_check (
+          pkcs11_get_functions (request->pkcs11, NULL)
+              ->C_InitToken (slot, pkcs11_pin (so_pin), secret_get_length (so_pin), label),
+          "making the token", error) ||
+      !pin_jobs_init_user_pin (request->pkcs11, slot, so_pin, request->pins[PROTOCOL_PIN], error))
     return FALSE;
   json_object_object_add (answer, "slot", json_object_new_uint64 (slot));
   return TRUE;
@@ -439,24 +307,13 @@ run_reopen (Request *request, json_object *answer, GError **error)
 
 /* ---- dispatch ---- */
 
-static void
-wipe_member (json_object *request, const char *name)
-{
-  json_object *value = NULL;
-
-  if (json_object_object_get_ex (request, name, &value) &&
-      json_object_is_type (value, json_type_string))
-    secret_wipe ((char *)json_object_get_string (value), (gsize)json_object_get_string_len (value));
-}
-
 static gboolean
-run (Pkcs11 *pkcs11, json_object *json, json_object *answer, GError **error)
+run (Request *request, json_object *answer, GError **error)
 {
-  Request request = { pkcs11, json };
   json_object *job = NULL;
 
-  if (!json_object_is_type (json, json_type_object) ||
-      !json_object_object_get_ex (json, "job", &job) ||
+  if (!json_object_is_type (request->json, json_type_object) ||
+      !json_object_object_get_ex (request->json, "job", &job) ||
       !json_object_is_type (job, json_type_string))
     {
       g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "member 'job' is missing");
@@ -464,7 +321,8 @@ run (Pkcs11 *pkcs11, json_object *json, json_object *answer, GError **error)
     }
   for (gsize i = 0; i < G_N_ELEMENTS (jobs); i++)
     if (strcmp (jobs[i].name, json_object_get_string (job)) == 0)
-      return request_check (json, jobs[i].members, error) && jobs[i].run (&request, answer, error);
+      return request_check (request, jobs[i].pins, jobs[i].members, error) &&
+             jobs[i].run (request, answer, error);
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "job '%s' is unknown",
                json_object_get_string (job));
   return FALSE;
@@ -483,21 +341,14 @@ jobs_answer_error (const GError *error)
 }
 
 json_object *
-jobs_run (Pkcs11 *pkcs11, json_object *request)
+jobs_run (Pkcs11 *pkcs11, json_object *json, Secret *const pins[PROTOCOL_N_PINS])
 {
+  Request request = { pkcs11, json, pins };
   g_autoptr (GError) error = NULL;
   json_object *answer = json_object_new_object ();
-  gboolean done;
 
   json_object_object_add (answer, "ok", json_object_new_boolean (TRUE));
-  done = run (pkcs11, request, answer, &error);
-  if (json_object_is_type (request, json_type_object))
-    {
-      wipe_member (request, PROTOCOL_MEMBER_PIN);
-      wipe_member (request, PROTOCOL_MEMBER_SO_PIN);
-      wipe_member (request, PROTOCOL_MEMBER_NEW_PIN);
-    }
-  if (done)
+  if (run (&request, answer, &error))
     return answer;
   json_object_put (answer);
   return jobs_answer_error (error);

@@ -27,16 +27,17 @@ send_answer (json_object *answer)
   return sent;
 }
 
+/* @text has a NUL behind its @len bytes. */
 static json_object *
-handle_line (Pkcs11 *pkcs11, const char *line, gsize len)
+handle_text (Pkcs11 *pkcs11, const char *text, gsize len, Secret *const pins[PROTOCOL_N_PINS])
 {
   json_tokener *tokener = json_tokener_new ();
   json_object *request;
   json_object *answer;
 
   json_tokener_set_flags (tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-  /* With the line's end in it: only then does the tokener take a number or literal for complete. */
-  request = json_tokener_parse_ex (tokener, line, (int)len + 1);
+  /* With the NUL: only then does the tokener take a number or literal for complete. */
+  request = json_tokener_parse_ex (tokener, text, (int)len + 1);
   if (request == NULL)
     {
       g_autoptr (GError) error =
@@ -46,41 +47,17 @@ handle_line (Pkcs11 *pkcs11, const char *line, gsize len)
       answer = jobs_answer_error (error);
     }
   else
-    answer = jobs_run (pkcs11, request);
+    answer = jobs_run (pkcs11, request, pins);
   json_tokener_free (tokener);
   json_object_put (request);
   return answer;
-}
-
-/* Answers the complete lines of @input and removes them; FALSE when nobody reads the answers. */
-static gboolean
-handle_lines (Pkcs11 *pkcs11, char *input, gsize *len)
-{
-  char *end;
-
-  while ((end = memchr (input, '\n', *len)) != NULL)
-    {
-      gsize n = (gsize)(end - input);
-      json_object *answer;
-      gboolean sent;
-
-      *end = '\0';
-      answer = handle_line (pkcs11, input, n);
-      sent = send_answer (answer);
-      json_object_put (answer);
-      secret_wipe (input, n);
-      memmove (input, end + 1, *len - n - 1);
-      *len -= n + 1;
-      if (!sent)
-        return FALSE;
-    }
-  return TRUE;
 }
 
 /* One request of the second socket; FALSE when that has ended. */
 static gboolean
 handle_message (Pkcs11 *pkcs11, int line)
 {
+  Secret *const no_pins[PROTOCOL_N_PINS] = { NULL };
   char message[PROTOCOL_MAX_MESSAGE + 1];
   json_object *answer;
   const char *text;
@@ -90,7 +67,7 @@ handle_message (Pkcs11 *pkcs11, int line)
   if (n <= 0)
     return n < 0 && errno == EINTR;
   message[n] = '\0';
-  answer = handle_line (pkcs11, message, (gsize)n);
+  answer = handle_text (pkcs11, message, (gsize)n, no_pins);
   text = json_object_to_json_string_length (answer, JSON_C_TO_STRING_PLAIN, &len);
   n = send (line, text, len, MSG_NOSIGNAL);
   json_object_put (answer);
@@ -105,31 +82,31 @@ typedef enum
 } Input;
 
 static Input
-handle_input (Pkcs11 *pkcs11, char *input, gsize *len)
+handle_input (Pkcs11 *pkcs11)
 {
-  ssize_t n = read (STDIN_FILENO, input + *len, PROTOCOL_MAX_LINE - *len);
+  g_auto (ProtocolRequest) request = { NULL };
+  g_autoptr (GError) error = NULL;
+  json_object *answer;
+  gboolean sent;
 
-  if (n < 0 && errno == EINTR)
-    return INPUT_GOES_ON;
-  if (n <= 0)
-    return n == 0 && *len == 0 ? INPUT_ENDED : INPUT_BROKEN;
-  *len += (gsize)n;
-  if (!handle_lines (pkcs11, input, len))
-    return INPUT_BROKEN;
-  if (*len < PROTOCOL_MAX_LINE)
-    return INPUT_GOES_ON;
-  g_printerr ("a request is longer than %d bytes\n", PROTOCOL_MAX_LINE);
-  return INPUT_BROKEN;
+  if (!protocol_read_request (STDIN_FILENO, &request, &error))
+    {
+      if (error != NULL)
+        g_printerr ("%s\n", error->message);
+      return error != NULL ? INPUT_BROKEN : INPUT_ENDED;
+    }
+  answer = handle_text (pkcs11, request.text, request.len, request.pins);
+  sent = send_answer (answer);
+  json_object_put (answer);
+  return sent ? INPUT_GOES_ON : INPUT_BROKEN;
 }
 
 /* The store is closed after a while without any request. */
 static int
 serve (Pkcs11 *pkcs11, int idle_close_s, int line)
 {
-  g_autofree char *input = g_malloc (PROTOCOL_MAX_LINE);
   struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 }, { line, POLLIN, 0 } };
   Input state = INPUT_GOES_ON;
-  gsize len = 0;
 
   while (state == INPUT_GOES_ON)
     {
@@ -142,7 +119,7 @@ serve (Pkcs11 *pkcs11, int idle_close_s, int line)
       if (fds[1].revents != 0 && !handle_message (pkcs11, line))
         fds[1].fd = -1;
       if (fds[0].revents != 0)
-        state = handle_input (pkcs11, input, &len);
+        state = handle_input (pkcs11);
     }
   return state == INPUT_ENDED ? 0 : 1;
 }

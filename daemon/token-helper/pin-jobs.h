@@ -15,8 +15,8 @@ gboolean pin_jobs_run_change_so (Request *request, json_object *answer, GError *
 /* A new user PIN, by the security officer, who is logged in for it and out again. */
 gboolean pin_jobs_init_user_pin (Pkcs11 *pkcs11,
                                  CK_SLOT_ID slot,
-                                 const char *so_pin,
-                                 const char *pin,
+                                 const Secret *so_pin,
+                                 const Secret *pin,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -300,13 +300,19 @@ pkcs11_open (Pkcs11 *self, CK_SLOT_ID slot, CK_SESSION_HANDLE *out_session, GErr
   return TRUE;
 }
 
+CK_UTF8CHAR *
+pkcs11_pin (const Secret *pin)
+{
+  return (CK_UTF8CHAR *)secret_peek (pin);
+}
+
 static void
-hash_pin (Pkcs11 *self, const char *pin, guint8 *out_mac)
+hash_pin (Pkcs11 *self, const Secret *pin, guint8 *out_mac)
 {
   unsigned int len = SHA256_DIGEST_LENGTH;
 
-  HMAC (EVP_sha256 (), self->mac_key, sizeof self->mac_key, (const guint8 *)pin, strlen (pin),
-        out_mac, &len);
+  HMAC (EVP_sha256 (), self->mac_key, sizeof self->mac_key, pkcs11_pin (pin),
+        secret_get_length (pin), out_mac, &len);
 }
 
 static void
@@ -318,7 +324,7 @@ end_tickets (Pkcs11 *self, CK_SESSION_HANDLE session)
 }
 
 static gboolean
-log_user_in (Pkcs11 *self, Session *session, const char *pin, GError **error)
+log_user_in (Pkcs11 *self, Session *session, const Secret *pin, GError **error)
 {
   guint8 mac[SHA256_DIGEST_LENGTH] = { 0 };
   CK_RV rv;
@@ -331,7 +337,8 @@ log_user_in (Pkcs11 *self, Session *session, const char *pin, GError **error)
   session->logged_in = FALSE;
   end_tickets (self, session->handle);
 
-  rv = self->functions->C_Login (session->handle, CKU_USER, (CK_UTF8CHAR *)pin, strlen (pin));
+  rv = self->functions->C_Login (session->handle, CKU_USER, pkcs11_pin (pin),
+                                 secret_get_length (pin));
   if (!pkcs11_check (rv, "logging in to the token", error))
     return FALSE;
   session->logged_in = TRUE;
@@ -342,7 +349,7 @@ log_user_in (Pkcs11 *self, Session *session, const char *pin, GError **error)
 gboolean
 pkcs11_login (Pkcs11 *self,
               const char *token,
-              const char *pin,
+              const Secret *pin,
               CK_SESSION_HANDLE *out_session,
               GError **error)
 {

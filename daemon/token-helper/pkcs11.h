@@ -46,13 +46,15 @@ char *pkcs11_trim (const CK_UTF8CHAR *field, gsize len);
 /* A read-write session, opened at first use and kept. */
 gboolean pkcs11_open (Pkcs11 *self, CK_SLOT_ID slot, CK_SESSION_HANDLE *out_session, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+/* As PKCS#11's functions want it; of secret_get_length() bytes, which they leave as they are. */
+CK_UTF8CHAR *pkcs11_pin (const Secret *pin);
 /*
  * The session of @token with the user logged in. A PIN that has been accepted is remembered (as a keyed hash) and costs
  * no second login; any other one logs the user out first and is tried, once.
  */
 gboolean pkcs11_login (Pkcs11 *self,
                        const char *token,
-                       const char *pin,
+                       const Secret *pin,
                        CK_SESSION_HANDLE *out_session,
                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

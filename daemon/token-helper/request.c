@@ -4,7 +4,6 @@
 #include "request.h"
 
 #include "dbus/error.h"
-#include "token/protocol.h"
 
 #include <string.h>
 
@@ -71,14 +70,36 @@ check_member (json_object *json, const Member *member, GError **error)
   return FALSE;
 }
 
+static gboolean
+check_pins (const Request *request, guint wanted, GError **error)
+{
+  static const char *const names[] = { "PIN", "SO PIN", "new PIN" };
+
+  for (guint i = 0; i < PROTOCOL_N_PINS; i++)
+    {
+      const Secret *pin = request->pins[i];
+      const char *wrong = NULL;
+
+      if ((pin != NULL) != ((wanted & 1u << i) != 0))
+        wrong = pin != NULL ? "is not wanted" : "is missing";
+      else if (pin != NULL && strlen (secret_peek (pin)) != secret_get_length (pin))
+        wrong = "contains a NUL";
+      if (wrong == NULL)
+        continue;
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, "the %s %s", names[i], wrong);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
-request_check (json_object *json, const Member *members, GError **error)
+request_check (const Request *request, guint pins, const Member *members, GError **error)
 {
   for (const Member *member = members; member->name != NULL; member++)
-    if (!check_member (json, member, error))
+    if (!check_member (request->json, member, error))
       return FALSE;
 
-  json_object_object_foreach (json, name, value)
+  json_object_object_foreach (request->json, name, value)
     {
       gboolean known = strcmp (name, "job") == 0;
 
@@ -91,7 +112,7 @@ request_check (json_object *json, const Member *members, GError **error)
           return FALSE;
         }
     }
-  return TRUE;
+  return check_pins (request, pins, error);
 }
 
 /* ---- what jobs begin with ---- */
@@ -119,5 +140,5 @@ gboolean
 request_login (Request *request, CK_SESSION_HANDLE *out_session, GError **error)
 {
   return pkcs11_login (request->pkcs11, request_get_text (request, "token"),
-                       request_get_text (request, PROTOCOL_MEMBER_PIN), out_session, error);
+                       request->pins[PROTOCOL_PIN], out_session, error);
 }

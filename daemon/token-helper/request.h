@@ -6,6 +6,7 @@
 #include <json-c/json.h>
 
 #include "token-helper/pkcs11.h"
+#include "token/protocol.h"
 
 G_BEGIN_DECLS
 
@@ -26,16 +27,18 @@ typedef struct
   MemberKind kind;
 } Member;
 
-/* Its members have been checked. */
+/* Nothing of it is its own. */
 typedef struct
 {
   Pkcs11 *pkcs11;
-  json_object *json;
+  json_object *json;   /* an object */
+  Secret *const *pins; /* PROTOCOL_N_PINS */
 } Request;
 
-/* All of @members (up to a NULL name) are there, and nothing else. Errors: GGTPM_ERROR_INVALID_ARGS. */
-gboolean
-request_check (json_object *json, const Member *members, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* All of @members (up to a NULL name) and of @pins (1 << ProtocolPin) are there, and nothing else: before the functions
+ * below. Errors: GGTPM_ERROR_INVALID_ARGS. */
+gboolean request_check (const Request *request, guint pins, const Member *members, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 /* Of a member that the table has; owned by the request, or the caller's. */
 const char *request_get_text (Request *request, const char *name);
@@ -44,7 +47,7 @@ GBytes *request_get_bytes (Request *request, const char *name);
 void request_add_text (json_object *answer, const char *name, const char *text);
 void request_add_bytes (json_object *answer, const char *name, GBytes *bytes);
 
-/* The members `token` and `pin`: pkcs11_login(). */
+/* The member `token` and its PIN: pkcs11_login(). */
 gboolean request_login (Request *request,
                         CK_SESSION_HANDLE *out_session,
                         GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -74,7 +74,7 @@ on_pin (void *data,
   const Checks *checks = data;
 
   if (attempt > 0 || (flags & GNUTLS_PIN_WRONG) != 0 ||
-      g_strlcpy (pin, checks->request->pin, pin_max) >= pin_max)
+      g_strlcpy (pin, secret_peek (checks->request->pin), pin_max) >= pin_max)
     return GNUTLS_E_PKCS11_PIN_ERROR;
   return 0;
 }

@@ -3,7 +3,8 @@
 
 #pragma once
 
-#include <gio/gio.h>
+#include "common/secret.h"
+
 #include <json-c/json.h>
 
 G_BEGIN_DECLS
@@ -11,7 +12,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   const char *module; /* the PKCS#11 module's path */
-  const char *pin;
+  const Secret *pin;
   const char *uri;      /* of the private key */
   const char *cert_uri; /* of the certificate */
   GBytes *spki;         /* that the key must have; SubjectPublicKeyInfo, DER */

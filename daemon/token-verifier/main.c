@@ -29,13 +29,13 @@ get_text (json_object *request, const char *name)
 }
 
 static json_object *
-run (const char *module, json_object *json, GError **error)
+run (const char *module, json_object *json, const Secret *pin, GError **error)
 {
   const char *spki = get_text (json, "spki");
   g_autoptr (GBytes) bytes = spki != NULL ? protocol_decode_bytes (spki) : NULL;
   ChecksRequest request = {
     .module = module,
-    .pin = get_text (json, PROTOCOL_MEMBER_PIN),
+    .pin = pin,
     .uri = get_text (json, "uri"),
     .cert_uri = get_text (json, "cert-uri"),
     .spki = bytes,
@@ -71,9 +71,7 @@ int
 main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
-  char *line = NULL;
-  size_t size = 0;
-  ssize_t len;
+  g_auto (ProtocolRequest) input = { NULL };
   json_object *request;
   json_object *checks = NULL;
   json_object *answer;
@@ -88,12 +86,10 @@ main (int argc, char **argv)
       g_printerr ("cannot protect the process: %s\n", g_strerror (errno));
       return 1;
     }
-  len = getline (&line, &size, stdin);
-  if (len <= 0)
+  if (!protocol_read_request (STDIN_FILENO, &input, &error))
     return 1;
-  request = json_tokener_parse (line);
-  secret_wipe (line, (gsize)len);
-  checks = run (argv[1], request, &error);
+  request = json_tokener_parse (input.text);
+  checks = run (argv[1], request, input.pins[PROTOCOL_PIN], &error);
   answer = make_answer (checks, error);
   puts (json_object_to_json_string_ext (answer, JSON_C_TO_STRING_PLAIN));
   fflush (stdout);

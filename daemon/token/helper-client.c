@@ -3,7 +3,6 @@
 
 #include "helper-client.h"
 
-#include "common/secret.h"
 #include "dbus/error.h"
 #include "token/protocol.h"
 
@@ -13,6 +12,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define VERIFIER "ggtpm-token-verifier"
@@ -337,24 +337,60 @@ set_died (Call *call, GError **error)
   return FALSE;
 }
 
-static gboolean
-send_line (Call *call, const char *text, gsize len, GError **error)
+/* What comes behind its first @n bytes. */
+static void
+skip (struct msghdr *message, gsize n)
 {
-  while (len > 0)
+  while (message->msg_iovlen > 0 && n >= message->msg_iov->iov_len)
     {
-      ssize_t n = send (call->client->socket, text, len, MSG_NOSIGNAL);
+      n -= message->msg_iov->iov_len;
+      message->msg_iov++;
+      message->msg_iovlen--;
+    }
+  if (n > 0)
+    {
+      message->msg_iov->iov_base = (char *)message->msg_iov->iov_base + n;
+      message->msg_iov->iov_len -= n;
+    }
+}
+
+static gboolean
+send_parts (Call *call, struct iovec *parts, gsize n_parts, GError **error)
+{
+  struct msghdr message = { .msg_iov = parts, .msg_iovlen = n_parts };
+
+  while (message.msg_iovlen > 0)
+    {
+      ssize_t n = sendmsg (call->client->socket, &message, MSG_NOSIGNAL);
 
       if (n > 0)
-        {
-          text += n;
-          len -= (gsize)n;
-        }
+        skip (&message, (gsize)n);
       else if (errno != EAGAIN && errno != EINTR)
         return set_died (call, error);
       else if (!wait_for (call, POLLOUT, error))
         return FALSE;
     }
   return TRUE;
+}
+
+/* The PINs go from where they are into the socket. */
+static gboolean
+send_request (Call *call, json_object *request, const Secret *const *pins, GError **error)
+{
+  gsize len = 0;
+  const char *text = json_object_to_json_string_length (request, JSON_C_TO_STRING_PLAIN, &len);
+  ProtocolHeader header = { (guint32)len, { 0 } };
+  struct iovec parts[2 + PROTOCOL_N_PINS] = { { &header, sizeof header }, { (char *)text, len } };
+  gsize n_parts = 2;
+
+  for (gsize i = 0; pins != NULL && i < PROTOCOL_N_PINS; i++)
+    if (pins[i] != NULL)
+      {
+        header.pins[i] = (guint32)secret_get_length (pins[i]);
+        parts[n_parts++] =
+            (struct iovec){ (char *)secret_peek (pins[i]), secret_get_length (pins[i]) };
+      }
+  return send_parts (call, parts, n_parts, error);
 }
 
 static gboolean
@@ -368,7 +404,7 @@ receive_line (Call *call, GError **error)
     {
       ssize_t n = recv (call->client->socket, buffer, sizeof buffer, 0);
 
-      if (n > 0 && received->len + (gsize)n <= PROTOCOL_MAX_LINE)
+      if (n > 0 && received->len + (gsize)n <= PROTOCOL_MAX_TEXT)
         g_byte_array_append (received, buffer, (guint)n);
       else if (n >= 0 || (errno != EAGAIN && errno != EINTR))
         return set_died (call, error);
@@ -377,34 +413,6 @@ receive_line (Call *call, GError **error)
     }
   drain_log (call->client);
   return TRUE;
-}
-
-static void
-wipe_pin (json_object *request, const char *name)
-{
-  json_object *value = NULL;
-
-  if (json_object_object_get_ex (request, name, &value))
-    secret_wipe ((char *)json_object_get_string (value), (gsize)json_object_get_string_len (value));
-}
-
-/* Sends and wipes. */
-static gboolean
-send_request (Call *call, json_object *request, GError **error)
-{
-  gsize len = 0;
-  char *text = (char *)json_object_to_json_string_length (request, JSON_C_TO_STRING_PLAIN, &len);
-  gboolean sent;
-
-  /* One write for all: the NUL behind the text is made its newline. */
-  text[len] = '\n';
-  sent = send_line (call, text, len + 1, error);
-  secret_wipe (text, len);
-  text[len] = '\0';
-  wipe_pin (request, PROTOCOL_MEMBER_PIN);
-  wipe_pin (request, PROTOCOL_MEMBER_SO_PIN);
-  wipe_pin (request, PROTOCOL_MEMBER_NEW_PIN);
-  return sent;
 }
 
 static GgtpmError
@@ -474,6 +482,7 @@ parse_answer (Call *call, GError **error)
 json_object *
 helper_client_call (HelperClient *client,
                     json_object *request,
+                    const Secret *const *pins,
                     guint timeout_s,
                     GCancellable *cancellable,
                     GError **error)
@@ -489,7 +498,7 @@ helper_client_call (HelperClient *client,
       set_died (&call, error);
       return NULL;
     }
-  if (!send_request (&call, owned, error) || !receive_line (&call, error))
+  if (!send_request (&call, owned, pins, error) || !receive_line (&call, error))
     {
       kill_helper (client);
       return NULL;

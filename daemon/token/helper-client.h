@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 
 #include "common/config.h"
+#include "common/secret.h"
 
 G_BEGIN_DECLS
 
@@ -32,7 +33,8 @@ void helper_client_free (HelperClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)
 
 /*
- * @request: consumed; the PINs in it are wiped
+ * @request: consumed
+ * @pins: PROTOCOL_N_PINS, by ProtocolPin, NULL where there is none; NULL: none at all
  * @cancellable: kills the helper; as does @timeout_s
  * Returns the answer, the caller's. Errors: the answer's, with what the library wrote of the reason;
  * GGTPM_ERROR_UNAVAILABLE when the chip cannot be reached any more; GGTPM_ERROR_CANCELLED, GGTPM_ERROR_TIMEOUT, and
@@ -40,6 +42,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperClient, helper_client_free)
  */
 json_object *helper_client_call (HelperClient *client,
                                  json_object *request,
+                                 const Secret *const *pins,
                                  guint timeout_s,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;

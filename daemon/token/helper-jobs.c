@@ -43,11 +43,28 @@ add_bytes (json_object *request, const char *name, GBytes *bytes)
   add_text (request, name, text);
 }
 
-static void
-add_pin (json_object *request, const char *name, const Secret *pin)
+static json_object *
+new_key_request (const char *job, const HelperKey *key)
 {
-  json_object_object_add (
-      request, name, json_object_new_string_len (secret_peek (pin), (int)secret_get_length (pin)));
+  json_object *request = new_request (job);
+
+  add_text (request, "token", key->token);
+  add_bytes (request, "id", key->id);
+  return request;
+}
+
+/* Takes @request; to be freed. */
+static json_object *
+call_for_key (HelperClient *client,
+              const HelperKey *key,
+              json_object *request,
+              guint timeout_s,
+              GCancellable *cancellable,
+              GError **error)
+{
+  const Secret *pins[PROTOCOL_N_PINS] = { [PROTOCOL_PIN] = key->pin };
+
+  return helper_client_call (client, request, pins, timeout_s, cancellable, error);
 }
 
 static GBytes *
@@ -68,7 +85,7 @@ json_object *
 helper_jobs_list (HelperClient *client, GCancellable *cancellable, GError **error)
 {
   g_autoptr (json_object) answer = helper_client_call (client, new_request (PROTOCOL_JOB_LIST),
-                                                       JOB_TIMEOUT_S, cancellable, error);
+                                                       NULL, JOB_TIMEOUT_S, cancellable, error);
   json_object *tokens = NULL;
 
   if (answer == NULL)
@@ -97,43 +114,35 @@ helper_jobs_init_token (HelperClient *client,
                         GCancellable *cancellable,
                         GError **error)
 {
+  const Secret *pins[PROTOCOL_N_PINS] = { [PROTOCOL_SO_PIN] = so_pin, [PROTOCOL_PIN] = pin };
   json_object *request = new_request (PROTOCOL_JOB_INIT_TOKEN);
   g_autoptr (json_object) answer = NULL;
 
   add_text (request, "token", token);
-  add_pin (request, PROTOCOL_MEMBER_SO_PIN, so_pin);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = helper_client_call (client, request, pins, JOB_TIMEOUT_S, cancellable, error);
   return answer != NULL;
 }
 
 GBytes *
 helper_jobs_generate_key (HelperClient *client,
-                          const char *token,
-                          const Secret *pin,
+                          const HelperKey *key,
                           const char *label,
-                          GBytes *id,
                           const char *algorithm,
                           GCancellable *cancellable,
                           GError **error)
 {
-  json_object *request = new_request (PROTOCOL_JOB_GENERATE_KEY);
+  json_object *request = new_key_request (PROTOCOL_JOB_GENERATE_KEY, key);
   g_autoptr (json_object) answer = NULL;
 
-  add_text (request, "token", token);
   add_text (request, "label", label);
-  add_bytes (request, "id", id);
   add_text (request, "algorithm", algorithm);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, GENERATE_TIMEOUT_S, cancellable, error);
+  answer = call_for_key (client, key, request, GENERATE_TIMEOUT_S, cancellable, error);
   return answer != NULL ? take_bytes (answer, "spki", error) : NULL;
 }
 
 GBytes *
 helper_jobs_sign (HelperClient *client,
-                  const char *token,
-                  const Secret *pin,
-                  GBytes *id,
+                  const HelperKey *key,
                   const char *mechanism,
                   const char *hash,
                   GBytes *digest,
@@ -141,17 +150,14 @@ helper_jobs_sign (HelperClient *client,
                   GCancellable *cancellable,
                   GError **error)
 {
-  json_object *request = new_request (PROTOCOL_JOB_SIGN);
+  json_object *request = new_key_request (PROTOCOL_JOB_SIGN, key);
   g_autoptr (json_object) answer = NULL;
   GBytes *signature;
 
-  add_text (request, "token", token);
-  add_bytes (request, "id", id);
   add_text (request, "mechanism", mechanism);
   add_text (request, "hash", hash);
   add_bytes (request, "digest", digest);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = call_for_key (client, key, request, JOB_TIMEOUT_S, cancellable, error);
   signature = answer != NULL ? take_bytes (answer, "signature", error) : NULL;
   if (signature != NULL && out_ticket != NULL)
     *out_ticket = g_strdup (json_object_get_string (json_object_object_get (answer, "ticket")));
@@ -185,23 +191,18 @@ helper_jobs_parse_signing (const char *text, GError **error)
 
 gboolean
 helper_jobs_put_certificate (HelperClient *client,
-                             const char *token,
-                             const Secret *pin,
-                             GBytes *id,
+                             const HelperKey *key,
                              const char *label,
                              GBytes *certificate,
                              GCancellable *cancellable,
                              GError **error)
 {
-  json_object *request = new_request (PROTOCOL_JOB_PUT_CERTIFICATE);
+  json_object *request = new_key_request (PROTOCOL_JOB_PUT_CERTIFICATE, key);
   g_autoptr (json_object) answer = NULL;
 
-  add_text (request, "token", token);
-  add_bytes (request, "id", id);
   add_text (request, "label", label);
   add_bytes (request, "certificate", certificate);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = call_for_key (client, key, request, JOB_TIMEOUT_S, cancellable, error);
   return answer != NULL;
 }
 
@@ -212,84 +213,57 @@ helper_jobs_login (HelperClient *client,
                    GCancellable *cancellable,
                    GError **error)
 {
+  const Secret *pins[PROTOCOL_N_PINS] = { [PROTOCOL_PIN] = pin };
   json_object *request = new_request (PROTOCOL_JOB_LOGIN);
   g_autoptr (json_object) answer = NULL;
 
   add_text (request, "token", token);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
-  return answer != NULL;
-}
-
-/* A job whose members are the token, a PIN and a key, and whose answer has nothing in it. */
-static gboolean
-change_key (HelperClient *client,
-            const char *job,
-            const char *token,
-            const Secret *pin,
-            GBytes *id,
-            const char *label,
-            GBytes *new_id,
-            GCancellable *cancellable,
-            GError **error)
-{
-  json_object *request = new_request (job);
-  g_autoptr (json_object) answer = NULL;
-
-  add_text (request, "token", token);
-  add_bytes (request, "id", id);
-  if (label != NULL)
-    add_text (request, "label", label);
-  if (new_id != NULL)
-    add_bytes (request, "new-id", new_id);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = helper_client_call (client, request, pins, JOB_TIMEOUT_S, cancellable, error);
   return answer != NULL;
 }
 
 gboolean
 helper_jobs_delete_key (HelperClient *client,
-                        const char *token,
-                        const Secret *pin,
-                        GBytes *id,
+                        const HelperKey *key,
                         GCancellable *cancellable,
                         GError **error)
 {
-  return change_key (client, PROTOCOL_JOB_DELETE_KEY, token, pin, id, NULL, NULL, cancellable,
-                     error);
+  g_autoptr (json_object) answer =
+      call_for_key (client, key, new_key_request (PROTOCOL_JOB_DELETE_KEY, key), JOB_TIMEOUT_S,
+                    cancellable, error);
+
+  return answer != NULL;
 }
 
 gboolean
 helper_jobs_rename_key (HelperClient *client,
-                        const char *token,
-                        const Secret *pin,
-                        GBytes *id,
+                        const HelperKey *key,
                         const char *label,
                         GBytes *new_id,
                         GCancellable *cancellable,
                         GError **error)
 {
-  return change_key (client, PROTOCOL_JOB_RENAME_KEY, token, pin, id, label, new_id, cancellable,
-                     error);
+  json_object *request = new_key_request (PROTOCOL_JOB_RENAME_KEY, key);
+  g_autoptr (json_object) answer = NULL;
+
+  add_text (request, "label", label);
+  add_bytes (request, "new-id", new_id);
+  answer = call_for_key (client, key, request, JOB_TIMEOUT_S, cancellable, error);
+  return answer != NULL;
 }
 
 GBytes *
 helper_jobs_decrypt (HelperClient *client,
-                     const char *token,
-                     const Secret *pin,
-                     GBytes *id,
+                     const HelperKey *key,
                      GBytes *data,
                      GCancellable *cancellable,
                      GError **error)
 {
-  json_object *request = new_request (PROTOCOL_JOB_DECRYPT);
+  json_object *request = new_key_request (PROTOCOL_JOB_DECRYPT, key);
   g_autoptr (json_object) answer = NULL;
 
-  add_text (request, "token", token);
-  add_bytes (request, "id", id);
   add_bytes (request, "data", data);
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = call_for_key (client, key, request, JOB_TIMEOUT_S, cancellable, error);
   return answer != NULL ? take_bytes (answer, "data", error) : NULL;
 }
 
@@ -302,16 +276,14 @@ helper_jobs_change_pin (HelperClient *client,
                         GCancellable *cancellable,
                         GError **error)
 {
+  gboolean by_user = g_str_equal (job, PROTOCOL_JOB_CHANGE_PIN);
+  const Secret *pins[PROTOCOL_N_PINS] = { [PROTOCOL_NEW_PIN] = new_pin };
   json_object *request = new_request (job);
   g_autoptr (json_object) answer = NULL;
 
+  pins[by_user ? PROTOCOL_PIN : PROTOCOL_SO_PIN] = pin;
   add_text (request, "token", token);
-  add_pin (request,
-           g_str_equal (job, PROTOCOL_JOB_CHANGE_PIN) ? PROTOCOL_MEMBER_PIN
-                                                      : PROTOCOL_MEMBER_SO_PIN,
-           pin);
-  add_pin (request, PROTOCOL_MEMBER_NEW_PIN, new_pin);
-  answer = helper_client_call (client, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = helper_client_call (client, request, pins, JOB_TIMEOUT_S, cancellable, error);
   return answer != NULL;
 }
 
@@ -319,7 +291,7 @@ gboolean
 helper_jobs_reopen (HelperClient *client, GCancellable *cancellable, GError **error)
 {
   g_autoptr (json_object) answer = helper_client_call (client, new_request (PROTOCOL_JOB_REOPEN),
-                                                       JOB_TIMEOUT_S, cancellable, error);
+                                                       NULL, JOB_TIMEOUT_S, cancellable, error);
 
   return answer != NULL;
 }
@@ -328,9 +300,7 @@ helper_jobs_reopen (HelperClient *client, GCancellable *cancellable, GError **er
 
 char *
 helper_jobs_make_csr (HelperClient *client,
-                      const char *token,
-                      const Secret *pin,
-                      GBytes *id,
+                      const HelperKey *key,
                       GBytes *spki,
                       const char *subject,
                       const ExtensionParams *extensions,
@@ -347,8 +317,8 @@ helper_jobs_make_csr (HelperClient *client,
   if (csr == NULL)
     return NULL;
   digest = csr_get_digest (csr);
-  signature = helper_jobs_sign (client, token, pin, id, csr_get_mechanism (csr), "sha256", digest,
-                                NULL, cancellable, error);
+  signature = helper_jobs_sign (client, key, csr_get_mechanism (csr), "sha256", digest, NULL,
+                                cancellable, error);
   return signature != NULL ? csr_finish (csr, signature, error) : NULL;
 }
 
@@ -369,35 +339,34 @@ verify_pss (EVP_PKEY *key, const guint8 *digest, GBytes *signature)
 
 gboolean
 helper_jobs_prove_pss (HelperClient *client,
-                       const char *token,
-                       const Secret *pin,
-                       GBytes *id,
+                       const HelperKey *key,
                        GBytes *spki,
                        gboolean *out_good,
                        GCancellable *cancellable,
                        GError **error)
 {
   const guint8 *der = g_bytes_get_data (spki, NULL);
-  g_autoptr (EVP_PKEY) key = d2i_PUBKEY (NULL, &der, (long)g_bytes_get_size (spki));
+  g_autoptr (EVP_PKEY) public_key = d2i_PUBKEY (NULL, &der, (long)g_bytes_get_size (spki));
   guint8 random[SHA256_DIGEST_LENGTH];
   g_autoptr (GBytes) digest = NULL;
   g_autoptr (GBytes) signature = NULL;
   g_autoptr (GError) local_error = NULL;
 
-  if (key == NULL || EVP_PKEY_is_a (key, "RSA") != 1 || RAND_bytes (random, sizeof random) != 1)
+  if (public_key == NULL || EVP_PKEY_is_a (public_key, "RSA") != 1 ||
+      RAND_bytes (random, sizeof random) != 1)
     {
       *out_good = FALSE;
       return TRUE;
     }
   digest = g_bytes_new (random, sizeof random);
-  signature = helper_jobs_sign (client, token, pin, id, PROTOCOL_MECHANISM_RSA_PSS, "sha256",
-                                digest, NULL, cancellable, &local_error);
+  signature = helper_jobs_sign (client, key, PROTOCOL_MECHANISM_RSA_PSS, "sha256", digest, NULL,
+                                cancellable, &local_error);
   if (signature == NULL && !g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED))
     {
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
-  *out_good = signature != NULL && verify_pss (key, random, signature);
+  *out_good = signature != NULL && verify_pss (public_key, random, signature);
   return TRUE;
 }
 
@@ -410,15 +379,15 @@ helper_jobs_verify (HelperClient *verifier,
                     GCancellable *cancellable,
                     GError **error)
 {
+  const Secret *pins[PROTOCOL_N_PINS] = { [PROTOCOL_PIN] = pin };
   json_object *request = new_request (PROTOCOL_JOB_VERIFY);
   g_autoptr (json_object) answer = NULL;
   json_object *checks = NULL;
 
-  add_pin (request, PROTOCOL_MEMBER_PIN, pin);
   add_text (request, "uri", uri);
   add_text (request, "cert-uri", cert_uri);
   add_bytes (request, "spki", spki);
-  answer = helper_client_call (verifier, request, JOB_TIMEOUT_S, cancellable, error);
+  answer = helper_client_call (verifier, request, pins, JOB_TIMEOUT_S, cancellable, error);
   if (answer == NULL)
     return NULL;
   if (json_object_object_get_ex (answer, "checks", &checks) &&

@@ -15,6 +15,14 @@ G_BEGIN_DECLS
  * @mechanism, @algorithm: PROTOCOL_*; @hash: `sha256`, `sha384`, `sha512`
  */
 
+/* Of which token, by whose leave, which key. Nothing of it is its own. */
+typedef struct
+{
+  const char *token;
+  const Secret *pin; /* the user's */
+  GBytes *id;
+} HelperKey;
+
 /* Has the helper open its store: in an empty directory the module makes the tables now. */
 gboolean helper_jobs_open (HelperClient *client,
                            GCancellable *cancellable,
@@ -35,19 +43,15 @@ gboolean helper_jobs_init_token (HelperClient *client,
 
 /* Returns SubjectPublicKeyInfo, DER. Errors: GGTPM_ERROR_EXISTS: label or id is taken. */
 GBytes *helper_jobs_generate_key (HelperClient *client,
-                                  const char *token,
-                                  const Secret *pin,
+                                  const HelperKey *key,
                                   const char *label,
-                                  GBytes *id,
                                   const char *algorithm,
                                   GCancellable *cancellable,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @out_ticket: for helper_jobs_make_signing(), free with g_free(); NULL: not wanted */
 GBytes *helper_jobs_sign (HelperClient *client,
-                          const char *token,
-                          const Secret *pin,
-                          GBytes *id,
+                          const HelperKey *key,
                           const char *mechanism,
                           const char *hash,
                           GBytes *digest,
@@ -64,9 +68,7 @@ GBytes *helper_jobs_parse_signing (const char *answer, GError **error) G_GNUC_WA
 
 /* @certificate: DER */
 gboolean helper_jobs_put_certificate (HelperClient *client,
-                                      const char *token,
-                                      const Secret *pin,
-                                      GBytes *id,
+                                      const HelperKey *key,
                                       const char *label,
                                       GBytes *certificate,
                                       GCancellable *cancellable,
@@ -80,15 +82,11 @@ gboolean helper_jobs_login (HelperClient *client,
 
 /* The pair and its certificates. Errors: GGTPM_ERROR_NOT_FOUND. */
 gboolean helper_jobs_delete_key (HelperClient *client,
-                                 const char *token,
-                                 const Secret *pin,
-                                 GBytes *id,
+                                 const HelperKey *key,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean helper_jobs_rename_key (HelperClient *client,
-                                 const char *token,
-                                 const Secret *pin,
-                                 GBytes *id,
+                                 const HelperKey *key,
                                  const char *label,
                                  GBytes *new_id,
                                  GCancellable *cancellable,
@@ -96,9 +94,7 @@ gboolean helper_jobs_rename_key (HelperClient *client,
 
 /* RSA, PKCS#1 v1.5. */
 GBytes *helper_jobs_decrypt (HelperClient *client,
-                             const char *token,
-                             const Secret *pin,
-                             GBytes *id,
+                             const HelperKey *key,
                              GBytes *data,
                              GCancellable *cancellable,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -131,9 +127,7 @@ gboolean helper_jobs_reopen (HelperClient *client,
  * @self_signed_days: not 0: a self-signed certificate instead, valid for so long
  */
 char *helper_jobs_make_csr (HelperClient *client,
-                            const char *token,
-                            const Secret *pin,
-                            GBytes *id,
+                            const HelperKey *key,
                             GBytes *spki,
                             const char *subject,
                             const ExtensionParams *extensions,
@@ -147,9 +141,7 @@ char *helper_jobs_make_csr (HelperClient *client,
  * @out_good: whether it verified; FALSE for keys that are not RSA's and where the chip cannot do it: no error
  */
 gboolean helper_jobs_prove_pss (HelperClient *client,
-                                const char *token,
-                                const Secret *pin,
-                                GBytes *id,
+                                const HelperKey *key,
                                 GBytes *spki,
                                 gboolean *out_good,
                                 GCancellable *cancellable,

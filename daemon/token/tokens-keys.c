@@ -21,24 +21,22 @@
 gboolean
 tokens_settle_pss (StoreChange *change,
                    HelperClient *client,
-                   const char *token,
-                   const Secret *pin,
-                   GBytes *id,
+                   const HelperKey *key,
                    GBytes *spki,
                    GCancellable *cancellable,
                    GError **error)
 {
   const guint8 *der = g_bytes_get_data (spki, NULL);
-  g_autoptr (EVP_PKEY) key = d2i_PUBKEY (NULL, &der, (long)g_bytes_get_size (spki));
+  g_autoptr (EVP_PKEY) public_key = d2i_PUBKEY (NULL, &der, (long)g_bytes_get_size (spki));
   gboolean good = FALSE;
 
-  if (key == NULL || EVP_PKEY_is_a (key, "RSA") != 1)
+  if (public_key == NULL || EVP_PKEY_is_a (public_key, "RSA") != 1)
     return TRUE;
   /* Without the flag the library would do the padding itself, and prove nothing of the chip. */
-  return store_change_set_pss_sigs_good (change, token, TRUE, error) &&
+  return store_change_set_pss_sigs_good (change, key->token, TRUE, error) &&
          helper_jobs_reopen (client, cancellable, error) &&
-         helper_jobs_prove_pss (client, token, pin, id, spki, &good, cancellable, error) &&
-         (good || store_change_set_pss_sigs_good (change, token, FALSE, error));
+         helper_jobs_prove_pss (client, key, spki, &good, cancellable, error) &&
+         (good || store_change_set_pss_sigs_good (change, key->token, FALSE, error));
 }
 
 static TokenKey *
@@ -105,19 +103,17 @@ tokens_check_firmware (Tokens *self, const char *algorithm, GError **error)
 /* In @writer, not committed. Returns the public key. */
 static GBytes *
 generate (Writer *writer,
-          const char *token,
-          const Secret *pin,
+          const HelperKey *key,
           const char *label,
-          GBytes *id,
           const char *algorithm,
           GCancellable *cancellable,
           GError **error)
 {
-  g_autoptr (GBytes) spki = helper_jobs_generate_key (writer->client, token, pin, label, id,
-                                                      algorithm, cancellable, error);
+  g_autoptr (GBytes) spki =
+      helper_jobs_generate_key (writer->client, key, label, algorithm, cancellable, error);
 
   if (spki == NULL || !tokens_check_strength (spki, error) ||
-      !tokens_settle_pss (writer->change, writer->client, token, pin, id, spki, cancellable, error))
+      !tokens_settle_pss (writer->change, writer->client, key, spki, cancellable, error))
     return NULL;
   return g_steal_pointer (&spki);
 }
@@ -149,7 +145,7 @@ tokens_create_key (Tokens *self,
                                                                          : NULL;
   if (writer == NULL)
     return NULL;
-  spki = generate (writer, token, pin, label, id, algorithm, cancellable, error);
+  spki = generate (writer, &(HelperKey){ token, pin, id }, label, algorithm, cancellable, error);
   if (spki == NULL)
     {
       tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
@@ -215,18 +211,19 @@ make_successor (Tokens *self,
           : NULL;
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *csr = NULL;
+  HelperKey key;
 
   if (writer == NULL)
     return NULL;
-  spki = generate (writer, token, pin, rotation->label, rotation->id, rotation->algorithm,
-                   cancellable, error);
+  key = (HelperKey){ token, pin, rotation->id };
+  spki = generate (writer, &key, rotation->label, rotation->algorithm, cancellable, error);
   if (spki == NULL)
     {
       tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
       return NULL;
     }
-  csr = helper_jobs_make_csr (writer->client, token, pin, rotation->id, spki, rotation->subject,
-                              extensions, 0, cancellable, error);
+  csr = helper_jobs_make_csr (writer->client, &key, spki, rotation->subject, extensions, 0,
+                              cancellable, error);
   if (csr == NULL || !writer_commit (writer, self, error))
     return NULL;
   *out_csr = g_steal_pointer (&csr);
@@ -285,7 +282,7 @@ tokens_delete_key (Tokens *self,
   if (writer == NULL)
     return FALSE;
   writer->listing_is_wrong = TRUE;
-  if (helper_jobs_delete_key (writer->client, token, pin, id, cancellable, error))
+  if (helper_jobs_delete_key (writer->client, &(HelperKey){ token, pin, id }, cancellable, error))
     return writer_commit (writer, self, error);
   tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
   return FALSE;
@@ -342,13 +339,15 @@ put_certificate (Writer *writer,
                  GCancellable *cancellable,
                  GError **error)
 {
-  if (owner != key &&
-      (!helper_jobs_delete_key (writer->client, token, pin, key->id, cancellable, error) ||
-       !helper_jobs_rename_key (writer->client, token, pin, owner->id, key->label, key->id,
-                                cancellable, error)))
+  const HelperKey replaced = { token, pin, key->id };
+  const HelperKey successor = { token, pin, owner->id };
+
+  if (owner != key && (!helper_jobs_delete_key (writer->client, &replaced, cancellable, error) ||
+                       !helper_jobs_rename_key (writer->client, &successor, key->label, key->id,
+                                                cancellable, error)))
     return FALSE;
-  return helper_jobs_put_certificate (writer->client, token, pin, key->id, key->label, der,
-                                      cancellable, error);
+  return helper_jobs_put_certificate (writer->client, &replaced, key->label, der, cancellable,
+                                      error);
 }
 
 gboolean

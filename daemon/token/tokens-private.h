@@ -3,7 +3,6 @@
 
 #pragma once
 
-#include "token/helper-jobs.h"
 #include "token/tokens.h"
 
 G_BEGIN_DECLS

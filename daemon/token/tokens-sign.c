@@ -83,11 +83,12 @@ use_key (HelperClient *signer,
          GCancellable *cancellable,
          GError **error)
 {
+  const HelperKey key = { signing->token, pin, signing->id };
+
   if (signing->mechanism == NULL)
-    return helper_jobs_decrypt (signer, signing->token, pin, signing->id, signing->data,
-                                cancellable, error);
-  return helper_jobs_sign (signer, signing->token, pin, signing->id, signing->mechanism,
-                           signing->hash, signing->data, signing->out_ticket, cancellable, error);
+    return helper_jobs_decrypt (signer, &key, signing->data, cancellable, error);
+  return helper_jobs_sign (signer, &key, signing->mechanism, signing->hash, signing->data,
+                           signing->out_ticket, cancellable, error);
 }
 
 static GBytes *

@@ -4,7 +4,6 @@
 #include "tokens.h"
 
 #include "dbus/error.h"
-#include "token/helper-jobs.h"
 #include "token/protocol.h"
 #include "token/tokens-private.h"
 

@@ -6,7 +6,7 @@
 #include "common/config.h"
 #include "common/secret.h"
 #include "token/extensions.h"
-#include "token/helper-client.h"
+#include "token/helper-jobs.h"
 #include "token/store.h"
 #include "token/token-info.h"
 
@@ -53,9 +53,7 @@ TokenInfo *tokens_find (Tokens *tokens,
  */
 gboolean tokens_settle_pss (StoreChange *change,
                             HelperClient *client,
-                            const char *token,
-                            const Secret *pin,
-                            GBytes *id,
+                            const HelperKey *key,
                             GBytes *spki,
                             GCancellable *cancellable,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;

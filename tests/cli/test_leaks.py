@@ -2,11 +2,13 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Where PINs and auths must not be: in what everybody sees of a process, on the bus, in the log, in a core dump."""
+"""Where PINs and auths must not be: in what everybody sees of a process, on the bus, in the log, in a core dump, and in
+memory when nobody needs them."""
 
 import glob
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,8 +20,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cli  # noqa: E402
 from cli import bus  # noqa: E402
 
-GIVEN = {'pin': 'first-given-user-pin', 'so-pin': 'first-given-so-pin', 'new': 'second-given-user-pin',
-         'unblocked': 'third-given-user-pin', 'new-so': 'second-given-so-pin', 'wrong': 'wrongly-given-user-pin'}
+GIVEN = {name: secrets.token_hex(16) for name in ('pin', 'so-pin', 'new', 'unblocked', 'new-so', 'wrong')}
+PIECE = 8  # of a secret in memory: what is freed loses its first bytes
 
 
 def is_with_asan():
@@ -55,6 +57,24 @@ class Watch(threading.Thread):
     def stop(self):
         self._end.set()
         self.join()
+
+
+def find_in_memory(pid, texts):
+    """Which of them, or a piece of it, is in memory of @pid, with what is around it."""
+    found = {}
+    pieces = [(name, text[at:at + PIECE]) for name, text in texts.items() for at in range(0, len(text) - PIECE + 1, PIECE)]
+    with open(f'/proc/{pid}/maps', encoding='utf-8') as maps, open(f'/proc/{pid}/mem', 'rb') as memory:
+        for line in maps:
+            start, end = (int(address, 16) for address in line.split()[0].split('-'))
+            if 'r' not in line.split()[1] or '[v' in line:  # the kernel's pages: vvar and the like
+                continue
+            memory.seek(start)
+            content = memory.read(end - start)
+            for name, piece in pieces:
+                at = content.find(piece)
+                if at >= 0:
+                    found[name] = content[max(0, at - PIECE):at + 2 * PIECE]
+    return found
 
 
 class Leaks(cli.Case):
@@ -136,6 +156,8 @@ class Leaks(cli.Case):
             self.check_process(helper)
         self.assertTrue(self.children(pid), 'the signer is warm')
         caller.close()
+        if not self.with_asan:  # terabytes
+            self.check_memory(pid)
         self.silence()
         self.assertTrue({'ggtpmctl', 'ggtpmd', 'ggtpm-token-helper'} <= self.watch.names, self.watch.names)
         with open(self.path('report'), 'rb') as file:
@@ -177,6 +199,17 @@ class Leaks(cli.Case):
             self.assertEqual(os.stat(f'/proc/{pid}/environ').st_uid, 0)
             with open(f'/proc/{pid}/status', encoding='ascii') as file:
                 self.assertNotRegex(file.read(), r'(?m)^Uid:\t0\t')
+
+    def check_memory(self, daemon):
+        """Also after logins of the warm signer; what is no secret is found there."""
+        user = self.path('user')
+        with open(user, 'wb') as file:
+            file.write(self.secrets['user drawn reset-so-pin'])
+        for options in ((), ('--pin-file', user), ()):
+            self.ok('key', 'csr', 'greenkey', *options)
+            for pid in self.children(daemon):
+                self.assertIn('label', find_in_memory(pid, {'label': b'greenkey'}))
+                self.assertEqual(find_in_memory(pid, self.secrets), {}, options)
 
     def test_client(self):
         """ggtpmctl while it waits for a PIN."""

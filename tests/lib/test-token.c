@@ -34,6 +34,7 @@ make_token (TestToken *fixture, const char *algorithm)
   g_autoptr (GBytes) blob = NULL;
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *csr = NULL;
+  const HelperKey key = { TEST_TOKEN_LABEL, pin, fixture->id };
   gint64 start = g_get_monotonic_time ();
   guint at[8] = { test_token_count (fixture) };
   TPM2_HANDLE handle = 0;
@@ -49,16 +50,13 @@ make_token (TestToken *fixture, const char *algorithm)
                                            g_bytes_get_size (blob), &error));
   g_assert_true (helper_jobs_init_token (client, TEST_TOKEN_LABEL, so_pin, pin, NULL, &error));
   at[3] = test_token_count (fixture);
-  spki = helper_jobs_generate_key (client, TEST_TOKEN_LABEL, pin, TEST_TOKEN_KEY, fixture->id,
-                                   algorithm, NULL, &error);
+  spki = helper_jobs_generate_key (client, &key, TEST_TOKEN_KEY, algorithm, NULL, &error);
   g_assert_no_error (error);
   at[4] = test_token_count (fixture);
-  csr = helper_jobs_make_csr (client, TEST_TOKEN_LABEL, pin, fixture->id, spki, "CN=x", NULL, 0,
-                              NULL, &error);
+  csr = helper_jobs_make_csr (client, &key, spki, "CN=x", NULL, 0, NULL, &error);
   g_assert_no_error (error);
   at[5] = test_token_count (fixture);
-  g_assert_true (
-      tokens_settle_pss (change, client, TEST_TOKEN_LABEL, pin, fixture->id, spki, NULL, &error));
+  g_assert_true (tokens_settle_pss (change, client, &key, spki, NULL, &error));
   at[6] = test_token_count (fixture);
   g_clear_pointer (&client, helper_client_free);
   at[7] = test_token_count (fixture);

@@ -13,6 +13,8 @@ import random
 import subprocess
 import sys
 
+import helper_protocol
+
 MODULUS_AT = 33  # of SubjectPublicKeyInfo with RSA-2048
 MODULUS_LEN = 256
 
@@ -40,11 +42,12 @@ def weaken(spki):
 def main():
     fds = [int(fd) for fd in sys.argv[4:]]
     with subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds) as helper:
-        for request in sys.stdin.buffer:
-            helper.stdin.write(request)
+        while request := helper_protocol.read(sys.stdin.buffer):
+            text, whole = request
+            helper.stdin.write(whole)
             helper.stdin.flush()
             answer = json.loads(helper.stdout.readline())
-            if json.loads(request)['job'] == 'generate-key' and 'rsa' in request.decode():
+            if json.loads(text)['job'] == 'generate-key' and 'rsa' in text.decode():
                 answer['spki'] = weaken(bytes.fromhex(answer['spki']))
             print(json.dumps(answer), flush=True)
 

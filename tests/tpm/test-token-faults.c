@@ -244,7 +244,7 @@ test_timeout (TestToken *fixture, gconstpointer algorithm)
   json_object_object_add (request, "job", json_object_new_string ("list"));
   g_assert_cmpuint (helpers->len, ==, 1);
   kill (g_array_index (helpers, pid_t, 0), SIGSTOP);
-  g_assert_null (helper_client_call (client, request, 1, NULL, &error));
+  g_assert_null (helper_client_call (client, request, NULL, 1, NULL, &error));
   g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_TIMEOUT);
   g_assert_false (helper_client_is_usable (client));
 }

@@ -3,7 +3,6 @@
 
 """ggtpm-token-helper alone, on its pipes: what it answers to requests that are wrong, and how it ends."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,11 +17,13 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
+import helper_protocol  # noqa: E402
 import swtpm  # noqa: E402
 
 HELPER = os.environ["GGTPM_TOKEN_HELPER"]
 MODULE = os.environ["GGTPM_PKCS11_MODULE"]
-MAX_LINE = 1024 * 1024
+MAX_TEXT = 1024 * 1024
+MAX_PIN = 4096
 TIMEOUT_S = 30
 START_AUTH_SESSION = 0x176
 FLUSH_CONTEXT = 0x165
@@ -37,17 +38,16 @@ class Helper:
             env={"TPM2_PKCS11_STORE": store, "TPM2_PKCS11_TCTI": tcti, "TSS2_LOG": "all+none",
                  "TPM2_PKCS11_LOG_LEVEL": "0"})
 
-    def send(self, line):
-        self.process.stdin.write(line)
+    def send(self, request):
+        self.process.stdin.write(request)
         self.process.stdin.flush()
 
-    def ask(self, line):
-        self.send(line + b"\n")
+    def ask(self, request):
+        self.send(request)
         return json.loads(self.process.stdout.readline())
 
     def job(self, job, **members):
-        request = {"job": job} | {name.replace("_", "-"): value for name, value in members.items()}
-        return self.ask(json.dumps(request).encode())
+        return self.ask(helper_protocol.make(job, **members))
 
     def end(self):
         """Exit code after the end of its input."""
@@ -84,28 +84,32 @@ class TokenHelperTest(unittest.TestCase):
 
     def test_not_a_request(self):
         helper = self.start()
-        for line in (b"", b"{", b"nonsense", b'{"job":"list"} {}', b'{"job":"list"', b'\xff\xfe', b'{"job":"\xff"}'):
-            self.assert_refused(helper.ask(line), "InvalidArgs", "not JSON")
-        for line in (b"[]", b"17", b"null", b'"list"', b"{}", b'{"job":null}', b'{"job":7}', b'{"token":"x"}'):
-            self.assert_refused(helper.ask(line), "InvalidArgs")
+        for text in (b"", b"{", b"nonsense", b'{"job":"list"} {}', b'{"job":"list"', b'\xff\xfe', b'{"job":"\xff"}'):
+            self.assert_refused(helper.ask(helper_protocol.pack(text)), "InvalidArgs", "not JSON")
+        for text in (b"[]", b"17", b"null", b'"list"', b"{}", b'{"job":null}', b'{"job":7}', b'{"token":"x"}'):
+            self.assert_refused(helper.ask(helper_protocol.pack(text)), "InvalidArgs")
         self.assert_refused(helper.job("destroy"), "InvalidArgs", "'destroy'")
         self.assertEqual(helper.job("list"), {"ok": True, "tokens": []})
         self.assertEqual(helper.end(), 0)
 
     def test_members(self):
         helper = self.start()
-        good = {"token": "t", "pin": "p", "id": "01", "mechanism": "ecdsa", "hash": "sha256", "digest": "00" * 32}
+        good = {"token": "t", "id": "01", "mechanism": "ecdsa", "hash": "sha256", "digest": "00" * 32}
         for name in good:
             request = {key: value for key, value in good.items() if key != name}
             self.assert_refused(helper.job("sign", **request), "InvalidArgs", f"'{name}' is missing")
             self.assert_refused(helper.job("sign", **good | {name: 7}), "InvalidArgs", f"'{name}' is not a string")
             self.assert_refused(helper.job("sign", **good | {name: "a\0b"}), "InvalidArgs", f"'{name}' contains a NUL")
+        self.assert_refused(helper.job("sign", **good), "InvalidArgs", "the PIN is missing")
+        good["pin"] = "p"
+        self.assert_refused(helper.job("sign", **good | {"pin": "a\0b"}), "InvalidArgs", "the PIN contains a NUL")
+        self.assert_refused(helper.job("sign", **good, so_pin="x"), "InvalidArgs", "the SO PIN is not wanted")
+        self.assert_refused(helper.job("change-pin", token="t", pin="p"), "InvalidArgs", "the new PIN is missing")
         for value in ("0", "xy", "0 ", "0x01"):
             self.assert_refused(helper.job("sign", **good | {"id": value}), "InvalidArgs", "'id\' is not hexadecimal")
         self.assert_refused(helper.job("sign", **good | {"id": ""}), "InvalidArgs", "'id\' is empty")
         self.assert_refused(helper.job("sign", **good | {"token": ""}), "InvalidArgs", "'token\' is empty")
         self.assert_refused(helper.job("sign", **good | {"token": "x" * 33}), "InvalidArgs", "'token\' is longer")
-        self.assert_refused(helper.job("sign", **good | {"so_pin": "x"}), "InvalidArgs", "'so-pin\' is unknown")
         self.assert_refused(helper.job("list", token="t"), "InvalidArgs", "'token\' is unknown")
         # None of them opened the store.
         self.assertEqual(os.listdir(self.store), [])
@@ -114,7 +118,7 @@ class TokenHelperTest(unittest.TestCase):
     def test_no_secret_in_answers(self):
         helper = self.start()
         for job in ("sign", "login", "init-token", "nothing"):
-            answer = helper.job(job, pin="s3cr3t-pin", so_pin="s3cr3t-so", extra="x")
+            answer = helper.job(job, pin="s3cr3t-pin", so_pin="s3cr3t-so", new_pin="s3cr3t-new", extra="x")
             self.assertNotIn("s3cr3t", json.dumps(answer))
         _, errors = helper.process.communicate(timeout=TIMEOUT_S)
         self.assertNotIn(b"s3cr3t", errors)
@@ -213,23 +217,23 @@ class TokenHelperTest(unittest.TestCase):
         self.assertEqual(self.start().job("list")["tokens"][0]["keys"][0]["certificate"], ders[1])
 
     def test_ends(self):
+        request = helper_protocol.make("login", token="t", pin="s3cr3t")
+        for part in range(1, len(request), 7):
+            helper = self.start()
+            helper.send(request[:part])
+            self.assertEqual(helper.end(), 1, part)
+        for lengths in ((MAX_TEXT + 1, 0, 0, 0), (2 ** 32 - 1, 0, 0, 0), (2, 0, 0, MAX_PIN + 1)):
+            helper = self.start()
+            helper.send(helper_protocol.HEADER.pack(*lengths))
+            _, errors = helper.process.communicate(timeout=TIMEOUT_S)
+            self.assertEqual(helper.process.returncode, 1)
+            self.assertIn(b"longer than", errors)
         helper = self.start()
-        helper.send(b'{"job":"li')
-        self.assertEqual(helper.end(), 1)
-        helper = self.start()
-        with self.assertRaises(BrokenPipeError):
-            for _ in range(64):
-                helper.send(b"x" * (MAX_LINE // 16))
-        with contextlib.suppress(BrokenPipeError):
-            helper.process.stdin.close()
-        helper.process.stdin = None
-        _, errors = helper.process.communicate(timeout=TIMEOUT_S)
-        self.assertEqual(helper.process.returncode, 1)
-        self.assertIn(b"longer than", errors)
+        self.assert_refused(helper.ask(helper_protocol.pack(b" " * MAX_TEXT, [b"p" * MAX_PIN] * 3)), "InvalidArgs")
         # Nobody reads: the next answer ends it, and the signal does not.
         helper = self.start()
         helper.process.stdout.close()
-        helper.send(b"{}\n")
+        helper.send(helper_protocol.pack(b"{}"))
         helper.process.stdin.close()
         self.assertIn(helper.process.wait(TIMEOUT_S), (1, -signal.SIGPIPE))
 
@@ -266,11 +270,12 @@ class TokenHelperTest(unittest.TestCase):
 
     def test_dies_with_parent(self):
         script = ("import subprocess, sys\n"
-                  "p = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
-                  "p.stdin.write(b'{}\\n'); p.stdin.flush(); p.stdout.readline()\n"
+                  "p = subprocess.Popen(sys.argv[1:-1], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+                  "p.stdin.write(bytes.fromhex(sys.argv[-1])); p.stdin.flush(); p.stdout.readline()\n"
                   "print(p.pid, flush=True); sys.stdin.read()\n")
         read_end, write_end = os.pipe()
-        parent = subprocess.Popen([sys.executable, "-c", script, HELPER, MODULE, "60"], stdin=subprocess.PIPE,
+        parent = subprocess.Popen([sys.executable, "-c", script, HELPER, MODULE, "60",
+                                   helper_protocol.pack(b"{}").hex()], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=write_end)
         os.close(write_end)
         self.addCleanup(os.close, read_end)
