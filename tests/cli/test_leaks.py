@@ -62,7 +62,8 @@ class Watch(threading.Thread):
 def find_in_memory(pid, texts):
     """Which of them, or a piece of it, is in memory of @pid, with what is around it."""
     found = {}
-    pieces = [(name, text[at:at + PIECE]) for name, text in texts.items() for at in range(0, len(text) - PIECE + 1, PIECE)]
+    pieces = [(name, text[at:at + PIECE]) for name, text in texts.items()
+              for at in range(0, len(text) - PIECE + 1, PIECE)]
     with open(f'/proc/{pid}/maps', encoding='utf-8') as maps, open(f'/proc/{pid}/mem', 'rb') as memory:
         for line in maps:
             start, end = (int(address, 16) for address in line.split()[0].split('-'))
