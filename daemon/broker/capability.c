@@ -8,10 +8,8 @@
  * is: an HMAC covers it.
  */
 
-#define PARAMS_SIZE  12 /* capability, property, propertyCount */
-#define MAX_HANDLES  ((TPM2_MAX_CAP_BUFFER - 8) / 4)
-#define LIST_OFFSET  (COMMAND_HEADER_SIZE + 1 + 4 + 4) /* after moreData, capability, count */
-#define COUNT_OFFSET (COMMAND_HEADER_SIZE + 1 + 4)
+#define PARAMS_SIZE 12 /* capability, property, propertyCount */
+#define MAX_HANDLES ((TPM2_MAX_CAP_BUFFER - 8) / 4)
 
 typedef struct
 {
@@ -32,22 +30,19 @@ add_handle (HandleList *list, guint32 handle)
       list->more = TRUE;
       return;
     }
-  put_be32 (list->response + LIST_OFFSET + 4 * (gsize)list->n, handle);
+  put_be32 (list->response + COMMAND_CAPABILITY_LIST + 4 * (gsize)list->n, handle);
   list->n++;
 }
 
 static gsize
 finish_list (HandleList *list)
 {
-  gsize size = LIST_OFFSET + 4 * (gsize)list->n;
+  gsize size = COMMAND_CAPABILITY_LIST + 4 * (gsize)list->n;
 
-  put_be16 (list->response, TPM2_ST_NO_SESSIONS);
-  put_be32 (list->response + 2, (guint32)size);
-  put_be32 (list->response + 6, TPM2_RC_SUCCESS);
   list->response[COMMAND_HEADER_SIZE] = list->more;
   put_be32 (list->response + COMMAND_HEADER_SIZE + 1, TPM2_CAP_HANDLES);
-  put_be32 (list->response + COUNT_OFFSET, list->n);
-  return size;
+  put_be32 (list->response + COMMAND_CAPABILITY_COUNT, list->n);
+  return command_put_header (list->response, size, TPM2_RC_SUCCESS);
 }
 
 static void
@@ -132,7 +127,7 @@ virtual_property (const ResourceManager *rm, const Space *space, guint32 propert
       return left_of (space, rm->limits.max_sessions, n_sessions, value, 0);
     case TPM2_PT_HR_TRANSIENT_AVAIL:
       return left_of (space, rm->limits.max_objects, handle_map_size (space->objects), value,
-                      slots_n_loaded_objects (rm->slots));
+                      object_table_get_loaded (rm->objects)->len);
     default:
       return value;
     }
@@ -143,12 +138,12 @@ rewrite_properties (const ResourceManager *rm, const Space *space, guint8 *respo
 {
   guint32 n;
 
-  if (size < LIST_OFFSET)
+  if (size < COMMAND_CAPABILITY_LIST)
     return;
-  n = get_be32 (response + COUNT_OFFSET);
-  for (gsize i = 0; i < n && LIST_OFFSET + 8 * (i + 1) <= size; i++)
+  n = get_be32 (response + COMMAND_CAPABILITY_COUNT);
+  for (gsize i = 0; i < n && COMMAND_CAPABILITY_LIST + 8 * (i + 1) <= size; i++)
     {
-      guint8 *entry = response + LIST_OFFSET + 8 * i;
+      guint8 *entry = response + COMMAND_CAPABILITY_LIST + 8 * i;
 
       put_be32 (entry + 4, virtual_property (rm, space, get_be32 (entry), get_be32 (entry + 4)));
     }

@@ -133,13 +133,19 @@ command_response_is_valid (const guint8 *response, gsize size)
 }
 
 gsize
-command_put_handle_only (guint8 *data, guint32 code, guint32 handle)
+command_put_header (guint8 *data, gsize size, guint32 code)
 {
   put_be16 (data, TPM2_ST_NO_SESSIONS);
-  put_be32 (data + 2, COMMAND_HEADER_SIZE + 4);
-  put_be32 (data + 6, code);
-  put_be32 (data + 10, handle);
-  return COMMAND_HEADER_SIZE + 4;
+  put_be32 (data + 2, (guint32)size);
+  put_be32 (data + COMMAND_CODE_OFFSET, code);
+  return size;
+}
+
+gsize
+command_put_handle_only (guint8 *data, guint32 code, guint32 handle)
+{
+  put_be32 (data + COMMAND_HEADER_SIZE, handle);
+  return command_put_header (data, COMMAND_HEADER_SIZE + 4, code);
 }
 
 struct _CommandTable

@@ -18,6 +18,10 @@ G_BEGIN_DECLS
 #define COMMAND_MAX_HANDLES 3
 #define COMMAND_MAX_AUTHS   3
 
+/* In an answer to TPM2_GetCapability: behind moreData and capability the number of entries, then these. */
+#define COMMAND_CAPABILITY_COUNT (COMMAND_HEADER_SIZE + 1 + 4)
+#define COMMAND_CAPABILITY_LIST  (COMMAND_CAPABILITY_COUNT + 4)
+
 /* As TPM2_TRANSIENT_FIRST, which in tpm2-tss shifts a signed number into its sign. */
 #define COMMAND_TRANSIENT_FIRST ((guint32)TPM2_HT_TRANSIENT << 24)
 
@@ -105,6 +109,8 @@ guint32 command_response_get_rc (const guint8 *response);
 /* Whether @size bytes are a response: tag, size and code fit each other. */
 gboolean command_response_is_valid (const guint8 *response, gsize size);
 
+/* Writes the header of a command or response without sessions. @code: TPM_CC or TPM_RC. Returns @size. */
+gsize command_put_header (guint8 *data, gsize size, guint32 code);
 /* Writes a command with one handle as its whole body; returns its size. */
 gsize command_put_handle_only (guint8 *data, guint32 code, guint32 handle);
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 #include "resource-manager-private.h"
+#include "session-contexts.h"
 
 #include <string.h>
 
@@ -16,15 +17,6 @@
 
 #define RC_HANDLE_P1 (TPM2_RC_HANDLE | TPM2_RC_P | TPM2_RC_1)
 
-static gsize
-put_header (guint8 *response, gsize size)
-{
-  put_be16 (response, TPM2_ST_NO_SESSIONS);
-  put_be32 (response + 2, (guint32)size);
-  put_be32 (response + 6, TPM2_RC_SUCCESS);
-  return size;
-}
-
 static void
 put_bytes (guint8 *response, GBytes *bytes, gsize *out_size)
 {
@@ -32,7 +24,7 @@ put_bytes (guint8 *response, GBytes *bytes, gsize *out_size)
   const guint8 *data = g_bytes_get_data (bytes, &size);
 
   memcpy (response + COMMAND_HEADER_SIZE, data, size);
-  *out_size = put_header (response, COMMAND_HEADER_SIZE + size);
+  *out_size = command_put_header (response, COMMAND_HEADER_SIZE + size, TPM2_RC_SUCCESS);
 }
 
 static TSS2_RC
@@ -50,7 +42,7 @@ flush_object (ResourceManager *rm, Space *space, guint32 handle)
   if (object == NULL)
     return RESMGR_RC (RC_HANDLE_P1);
   if (object->handle != 0)
-    rc = slots_flush (rm->slots, object->handle);
+    rc = chip_commands_flush (rm->chip, object->handle);
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   resource_manager_drop_object (rm, object);
@@ -65,7 +57,7 @@ flush_session (ResourceManager *rm, Space *space, guint32 handle)
 
   if (session == NULL || session->owner != space)
     return RESMGR_RC (RC_HANDLE_P1);
-  rc = slots_flush (rm->slots, handle);
+  rc = chip_commands_flush (rm->chip, handle);
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   session_table_remove (rm->sessions, session);
@@ -95,7 +87,7 @@ resource_manager_flush_context (ResourceManager *rm,
   else
     return pass (rm, command, response, out_size);
   if (rc == TSS2_RC_SUCCESS)
-    *out_size = put_header (response, COMMAND_HEADER_SIZE);
+    *out_size = command_put_header (response, COMMAND_HEADER_SIZE, TPM2_RC_SUCCESS);
   return rc;
 }
 
@@ -117,7 +109,7 @@ save_session (ResourceManager *rm, Session *session, guint8 *response, gsize *ou
   if (session->client_context == NULL)
     {
       if (session->loaded)
-        rc = slots_save_session (rm->slots, session);
+        rc = session_contexts_save (rm->chip, rm->sessions, session);
       if (rc != TSS2_RC_SUCCESS)
         return rc;
       session->client_context = g_bytes_ref (session->context);
@@ -161,7 +153,7 @@ static void
 put_handle (guint8 *response, guint32 handle, gsize *out_size)
 {
   put_be32 (response + COMMAND_HEADER_SIZE, handle);
-  *out_size = put_header (response, COMMAND_HEADER_SIZE + 4);
+  *out_size = command_put_header (response, COMMAND_HEADER_SIZE + 4, TPM2_RC_SUCCESS);
 }
 
 static TSS2_RC
@@ -218,8 +210,8 @@ load_object (ResourceManager *rm,
   handle = resource_manager_adopt (rm, space, handle, sequence, &object);
   put_be32 (response + COMMAND_HEADER_SIZE, handle);
   if (object != NULL)
-    slots_set_context (object, command->data + COMMAND_HEADER_SIZE,
-                       command->size - COMMAND_HEADER_SIZE);
+    object_table_set_context (object, command->data + COMMAND_HEADER_SIZE,
+                              command->size - COMMAND_HEADER_SIZE);
   return rc;
 }
 

@@ -14,6 +14,8 @@ struct _ResourceManager
 {
   ResourceManagerLimits limits;
   CommandTable *commands;
+  ChipCommands *chip;
+  ObjectTable *objects;
   SessionTable *sessions;
   Slots *slots;
   GPtrArray *spaces;
@@ -55,14 +57,6 @@ TSS2_RC resource_manager_process_in_failure_mode (ResourceManager *rm,
                                                   gsize *out_size);
 /* The chip has been reset: nobody has anything any more. */
 void resource_manager_forget_all (ResourceManager *rm);
-/* TPM2_GetCapability; the capability data follow moreData and capability at the returned offset of @response. */
-TSS2_RC resource_manager_get_capability (ResourceManager *rm,
-                                         guint32 capability,
-                                         guint32 property,
-                                         guint32 count,
-                                         guint8 *response,
-                                         gsize *out_size);
-
 /* Takes @object out of its owner's map and frees it. */
 void resource_manager_drop_object (ResourceManager *rm, Object *object);
 Session *resource_manager_find_session (ResourceManager *rm, Space *space, guint32 handle);

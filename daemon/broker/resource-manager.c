@@ -27,14 +27,16 @@ typedef struct
 } UseList;
 
 ResourceManager *
-resource_manager_new (const ResourceManagerLimits *limits, const SlotsChip *chip)
+resource_manager_new (const ResourceManagerLimits *limits, const ChipBelow *chip)
 {
   ResourceManager *rm = g_new0 (ResourceManager, 1);
 
   rm->limits = *limits;
   rm->commands = command_table_new ();
+  rm->chip = chip_commands_new (chip);
+  rm->objects = object_table_new ();
   rm->sessions = session_table_new ();
-  rm->slots = slots_new (chip, rm->sessions);
+  rm->slots = slots_new (rm->chip, rm->objects, rm->sessions);
   slots_set_limits (rm->slots, limits->chip_objects, limits->chip_sessions, limits->reserve_slots);
   rm->spaces = g_ptr_array_new ();
   return rm;
@@ -47,6 +49,8 @@ resource_manager_free (ResourceManager *rm)
   g_ptr_array_unref (rm->spaces);
   slots_free (rm->slots);
   session_table_free (rm->sessions);
+  object_table_free (rm->objects);
+  chip_commands_free (rm->chip);
   command_table_free (rm->commands);
   g_free (rm);
 }
@@ -56,12 +60,6 @@ resource_manager_set_alongside (ResourceManager *rm, guint chip_objects, guint c
 {
   rm->limits.alongside = TRUE;
   slots_set_limits (rm->slots, chip_objects, chip_sessions, rm->limits.reserve_slots);
-}
-
-gboolean
-resource_manager_is_lost (const ResourceManager *rm)
-{
-  return slots_is_lost (rm->slots);
 }
 
 gboolean
@@ -117,7 +115,7 @@ resource_manager_close_space (ResourceManager *rm, Space *space)
       gpointer object;
 
       handle_map_nth (space->objects, i, &object);
-      slots_orphan_object (rm->slots, object);
+      object_table_orphan (object);
     }
   for (guint i = 0; i < sessions->len; i++)
     {
@@ -202,7 +200,7 @@ resource_manager_drop_object (ResourceManager *rm, Object *object)
 
   if (space != NULL)
     handle_map_remove (space->objects, object->virtual_handle);
-  slots_drop_object (rm->slots, object);
+  object_table_remove (rm->objects, object);
 }
 
 Session *
@@ -217,14 +215,10 @@ resource_manager_find_session (ResourceManager *rm, Space *space, guint32 handle
 static void
 drop_stale (ResourceManager *rm, guint32 handle)
 {
-  const GPtrArray *loaded = slots_get_loaded_objects (rm->slots);
+  Object *object = object_table_lookup (rm->objects, handle);
 
-  for (guint i = 0; i < loaded->len; i++)
-    if (((Object *)g_ptr_array_index (loaded, i))->handle == handle)
-      {
-        resource_manager_drop_object (rm, g_ptr_array_index (loaded, i));
-        return;
-      }
+  if (object != NULL)
+    resource_manager_drop_object (rm, object);
 }
 
 guint32
@@ -600,7 +594,8 @@ resource_manager_sweep (ResourceManager *rm)
 gboolean
 resource_manager_has_loaded (const ResourceManager *rm)
 {
-  return slots_n_loaded_objects (rm->slots) > 0 || session_table_n_loaded (rm->sessions) > 0;
+  return object_table_get_loaded (rm->objects)->len > 0 ||
+         session_table_n_loaded (rm->sessions) > 0;
 }
 
 gboolean
@@ -633,7 +628,7 @@ check_space (const Space *space)
 static char *
 check_loaded (const ResourceManager *rm)
 {
-  const GPtrArray *loaded = slots_get_loaded_objects (rm->slots);
+  const GPtrArray *loaded = object_table_get_loaded (rm->objects);
 
   for (guint i = 0; i < loaded->len; i++)
     {

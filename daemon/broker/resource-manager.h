@@ -12,7 +12,7 @@
 G_BEGIN_DECLS
 
 /*
- * ResourceManager: gives each connection a TPM of its own. Sequential code over SlotsChip; knows nothing of sockets.
+ * ResourceManager: gives each connection a TPM of its own. Sequential code over ChipBelow; knows nothing of sockets.
  * Broker thread; while it waits for the chip, connections may come and go, but resource_manager_process() is not called
  * a second time and no space is closed.
  */
@@ -37,7 +37,7 @@ typedef struct
   guint chip_sessions;
 } ResourceManagerLimits;
 
-ResourceManager *resource_manager_new (const ResourceManagerLimits *limits, const SlotsChip *chip);
+ResourceManager *resource_manager_new (const ResourceManagerLimits *limits, const ChipBelow *chip);
 /* All spaces must be closed. */
 void resource_manager_free (ResourceManager *rm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ResourceManager, resource_manager_free)
@@ -57,8 +57,6 @@ gboolean resource_manager_shut_down (ResourceManager *rm);
 /* All spaces are closed: flushes what they have left, then as resource_manager_shut_down(). */
 gboolean resource_manager_stop (ResourceManager *rm);
 
-/* A TCTI error has been seen since the last start: reopen the chip. */
-gboolean resource_manager_is_lost (const ResourceManager *rm);
 /* A command has shown that the chip was reset behind our back; reading this clears it. */
 gboolean resource_manager_take_was_reset (ResourceManager *rm);
 /* Objects and sessions that were found in the chip, were nobody's, and were flushed; reading this clears it. */

@@ -400,7 +400,7 @@ make_resource_manager (Server *server)
     .sends_shutdown = config->send_shutdown,
     .keeps_leaked = !config->flush_leaked,
   };
-  SlotsChip chip = { .transact = chip_func, .data = server };
+  ChipBelow chip = { .transact = chip_func, .data = server };
 
   return resource_manager_new (&limits, &chip);
 }

@@ -216,12 +216,6 @@ session_table_take_stray (SessionTable *table)
 }
 
 guint
-session_table_size (const SessionTable *table)
-{
-  return g_hash_table_size (table->by_handle);
-}
-
-guint
 session_table_n_loaded (const SessionTable *table)
 {
   return table->n_loaded;

@@ -71,7 +71,6 @@ void session_table_set_strays (SessionTable *table, const GArray *handles);
 /* One that is not known to be anybody's, and is no stray after that; 0: none. */
 guint32 session_table_take_stray (SessionTable *table);
 
-guint session_table_size (const SessionTable *table);
 guint session_table_n_loaded (const SessionTable *table);
 guint session_table_count_owned (const SessionTable *table, gconstpointer owner);
 

@@ -5,71 +5,11 @@
 
 /* What the tables say and what is in the chip, brought together: at the start and whenever it may have changed. */
 
-#define GET_CAPABILITY_SIZE (COMMAND_HEADER_SIZE + 12)
-#define LIST_OFFSET         (COMMAND_HEADER_SIZE + 1 + 4 + 4)
-#define COUNT_OFFSET        (COMMAND_HEADER_SIZE + 1 + 4)
-#define PAGE                127
-#define MAX_PAGES           64
-#define CONTEXT_HANDLE      8           /* offset of savedHandle in TPMS_CONTEXT, */
-#define CONTEXT_HIERARCHY   12          /* and of hierarchy */
-#define SAVED_ST_CLEAR      0x80000002U /* Part 2, 14.4: savedHandle of an object with stClear */
-#define RETRY_MIN_US        G_TIME_SPAN_SECOND
-#define RETRY_MAX_US        (60 * G_TIME_SPAN_SECOND)
-
-TSS2_RC
-resource_manager_get_capability (ResourceManager *rm,
-                                 guint32 capability,
-                                 guint32 property,
-                                 guint32 count,
-                                 guint8 *response,
-                                 gsize *out_size)
-{
-  guint8 command[GET_CAPABILITY_SIZE];
-  TSS2_RC rc;
-
-  put_be16 (command, TPM2_ST_NO_SESSIONS);
-  put_be32 (command + 2, sizeof command);
-  put_be32 (command + 6, TPM2_CC_GetCapability);
-  put_be32 (command + 10, capability);
-  put_be32 (command + 14, property);
-  put_be32 (command + 18, count);
-  rc = slots_transact (rm->slots, command, sizeof command, response, out_size);
-  if (rc == TSS2_RC_SUCCESS)
-    rc = command_response_get_rc (response);
-  if (rc == TSS2_RC_SUCCESS && *out_size < LIST_OFFSET)
-    rc = TSS2_TCTI_RC_MALFORMED_RESPONSE;
-  return rc;
-}
-
-/* A list of u32, page by page; the next page starts after the last entry masked by @mask. */
-static TSS2_RC
-read_list (ResourceManager *rm, guint32 capability, guint32 first, guint32 mask, GArray *out_values)
-{
-  guint8 response[COMMAND_MAX_SIZE];
-  guint32 property = first;
-  gboolean more = TRUE;
-
-  for (guint page = 0; more && page < MAX_PAGES; page++)
-    {
-      gsize size;
-      guint32 n;
-      TSS2_RC rc =
-          resource_manager_get_capability (rm, capability, property, PAGE, response, &size);
-
-      if (rc != TSS2_RC_SUCCESS)
-        return rc;
-      n = (guint32)MIN (get_be32 (response + COUNT_OFFSET), (size - LIST_OFFSET) / 4);
-      for (guint32 i = 0; i < n; i++)
-        {
-          guint32 value = get_be32 (response + LIST_OFFSET + 4 * (gsize)i);
-
-          g_array_append_val (out_values, value);
-          property = (first & ~mask) | ((value & mask) + 1);
-        }
-      more = response[COMMAND_HEADER_SIZE] != 0 && n > 0;
-    }
-  return TSS2_RC_SUCCESS;
-}
+#define CONTEXT_HANDLE    8           /* offset of savedHandle in TPMS_CONTEXT, */
+#define CONTEXT_HIERARCHY 12          /* and of hierarchy */
+#define SAVED_ST_CLEAR    0x80000002U /* Part 2, 14.4: savedHandle of an object with stClear */
+#define RETRY_MIN_US      G_TIME_SPAN_SECOND
+#define RETRY_MAX_US      (60 * G_TIME_SPAN_SECOND)
 
 static gboolean
 contains (const GArray *values, guint32 value)
@@ -100,14 +40,14 @@ keeps_strangers (const ResourceManager *rm)
 static void
 flush_stranger (ResourceManager *rm, guint32 handle)
 {
-  if (slots_flush (rm->slots, handle) == TSS2_RC_SUCCESS)
+  if (chip_commands_flush (rm->chip, handle) == TSS2_RC_SUCCESS)
     rm->n_flushed++;
 }
 
 static void
 reconcile_objects (ResourceManager *rm, const GArray *present)
 {
-  const GPtrArray *loaded = slots_get_loaded_objects (rm->slots);
+  const GPtrArray *loaded = object_table_get_loaded (rm->objects);
 
   for (guint i = loaded->len; i > 0; i--)
     {
@@ -116,7 +56,7 @@ reconcile_objects (ResourceManager *rm, const GArray *present)
       if (contains (present, object->handle))
         continue;
       if (object->context != NULL && object->owner != NULL)
-        slots_mark_unloaded (rm->slots, object);
+        object_table_set_unloaded (rm->objects, object);
       else
         resource_manager_drop_object (rm, object);
     }
@@ -125,11 +65,8 @@ reconcile_objects (ResourceManager *rm, const GArray *present)
   for (guint i = 0; i < present->len; i++)
     {
       guint32 handle = g_array_index (present, guint32, i);
-      gboolean known = FALSE;
 
-      for (guint j = 0; j < loaded->len; j++)
-        known |= ((const Object *)g_ptr_array_index (loaded, j))->handle == handle;
-      if (!known)
+      if (object_table_lookup (rm->objects, handle) == NULL)
         flush_stranger (rm, handle);
     }
 }
@@ -157,7 +94,7 @@ reconcile_sessions (ResourceManager *rm, const GArray *loaded, const GArray *sav
       else if (session->loaded || !contains_session (saved, session->handle))
         {
           /* Saved into an answer that has not reached us, if it is there at all. */
-          slots_flush (rm->slots, session->handle);
+          chip_commands_flush (rm->chip, session->handle);
           session_table_remove (rm->sessions, session);
         }
     }
@@ -171,11 +108,14 @@ resource_manager_reconcile (ResourceManager *rm)
   g_autoptr (GArray) saved = g_array_new (FALSE, FALSE, sizeof (guint32));
   TSS2_RC rc;
 
-  rc = read_list (rm, TPM2_CAP_HANDLES, COMMAND_TRANSIENT_FIRST, 0xffffff, objects);
+  rc = chip_commands_read_list (rm->chip, TPM2_CAP_HANDLES, COMMAND_TRANSIENT_FIRST, 0xffffff,
+                                objects);
   if (rc == TSS2_RC_SUCCESS)
-    rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_LOADED_SESSION_FIRST, 0xffffff, loaded);
+    rc = chip_commands_read_list (rm->chip, TPM2_CAP_HANDLES, TPM2_LOADED_SESSION_FIRST, 0xffffff,
+                                  loaded);
   if (rc == TSS2_RC_SUCCESS)
-    rc = read_list (rm, TPM2_CAP_HANDLES, TPM2_ACTIVE_SESSION_FIRST, 0xffffff, saved);
+    rc = chip_commands_read_list (rm->chip, TPM2_CAP_HANDLES, TPM2_ACTIVE_SESSION_FIRST, 0xffffff,
+                                  saved);
   if (rc != TSS2_RC_SUCCESS)
     return rc;
   reconcile_objects (rm, objects);
@@ -256,7 +196,8 @@ is_st_clear (const guint8 *context, gconstpointer data)
 void
 resource_manager_forget_all (ResourceManager *rm)
 {
-  slots_forget_all (rm->slots);
+  object_table_clear (rm->objects);
+  session_table_clear (rm->sessions);
   for (guint i = 0; i < rm->spaces->len; i++)
     {
       Space *space = g_ptr_array_index (rm->spaces, i);
@@ -272,49 +213,11 @@ resource_manager_forget_all (ResourceManager *rm)
 }
 
 static TSS2_RC
-send_startup (ResourceManager *rm, guint32 code, guint8 *response)
-{
-  guint8 command[COMMAND_HEADER_SIZE + 2];
-  gsize size;
-  TSS2_RC rc;
-
-  put_be16 (command, TPM2_ST_NO_SESSIONS);
-  put_be32 (command + 2, sizeof command);
-  put_be32 (command + 6, code);
-  put_be16 (command + 10, TPM2_SU_CLEAR);
-  rc = slots_transact (rm->slots, command, sizeof command, response, &size);
-  return rc != TSS2_RC_SUCCESS ? rc : command_response_get_rc (response);
-}
-
-/* TPM2_ReadClock: TPMS_TIME_INFO is time u64, clock u64, resetCount u32, restartCount u32, safe u8. */
-static TSS2_RC
-read_counters (ResourceManager *rm, guint32 *out_reset, guint32 *out_restart)
-{
-  guint8 command[COMMAND_HEADER_SIZE];
-  guint8 response[COMMAND_MAX_SIZE];
-  gsize size;
-  TSS2_RC rc;
-
-  put_be16 (command, TPM2_ST_NO_SESSIONS);
-  put_be32 (command + 2, sizeof command);
-  put_be32 (command + 6, TPM2_CC_ReadClock);
-  rc = slots_transact (rm->slots, command, sizeof command, response, &size);
-  if (rc == TSS2_RC_SUCCESS)
-    rc = command_response_get_rc (response);
-  if (rc != TSS2_RC_SUCCESS)
-    return rc;
-  if (size < COMMAND_HEADER_SIZE + 24)
-    return TSS2_TCTI_RC_MALFORMED_RESPONSE;
-  *out_reset = get_be32 (response + COMMAND_HEADER_SIZE + 16);
-  *out_restart = get_be32 (response + COMMAND_HEADER_SIZE + 20);
-  return TSS2_RC_SUCCESS;
-}
-
-static TSS2_RC
 read_commands (ResourceManager *rm)
 {
   g_autoptr (GArray) attributes = g_array_new (FALSE, FALSE, sizeof (guint32));
-  TSS2_RC rc = read_list (rm, TPM2_CAP_COMMANDS, TPM2_CC_FIRST, 0x2000ffff, attributes);
+  TSS2_RC rc =
+      chip_commands_read_list (rm->chip, TPM2_CAP_COMMANDS, TPM2_CC_FIRST, 0x2000ffff, attributes);
   guint32 unused;
 
   if (rc != TSS2_RC_SUCCESS)
@@ -331,13 +234,10 @@ read_commands (ResourceManager *rm)
 static void
 read_minimum (ResourceManager *rm)
 {
-  guint8 response[COMMAND_MAX_SIZE];
-  gsize size;
+  guint32 minimum;
 
-  if (resource_manager_get_capability (rm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_HR_TRANSIENT_MIN, 1,
-                                       response, &size) == TSS2_RC_SUCCESS &&
-      size >= LIST_OFFSET + 8 && get_be32 (response + LIST_OFFSET) == TPM2_PT_HR_TRANSIENT_MIN)
-    slots_set_minimum (rm->slots, get_be32 (response + LIST_OFFSET + 4));
+  if (chip_commands_read_property (rm->chip, TPM2_PT_HR_TRANSIENT_MIN, &minimum))
+    slots_set_minimum (rm->slots, minimum);
 }
 
 /* Compares the counters; a reset empties the tables. */
@@ -345,7 +245,7 @@ static TSS2_RC
 notice_reset (ResourceManager *rm, gboolean just_started, gboolean *out_was_reset)
 {
   guint32 reset = 0, restart = 0;
-  TSS2_RC rc = read_counters (rm, &reset, &restart);
+  TSS2_RC rc = chip_commands_read_counters (rm->chip, &reset, &restart);
 
   if (rc != TSS2_RC_SUCCESS)
     return rc;
@@ -384,15 +284,14 @@ enter_failure_mode (ResourceManager *rm)
 TSS2_RC
 resource_manager_start (ResourceManager *rm, gboolean *out_was_reset)
 {
-  guint8 response[COMMAND_MAX_SIZE];
   gboolean just_started = FALSE;
   TSS2_RC rc = TSS2_RC_SUCCESS;
 
-  slots_reset_lost (rm->slots);
+  chip_commands_reset_lost (rm->chip);
   *out_was_reset = FALSE;
   if (!rm->limits.alongside)
     {
-      rc = send_startup (rm, TPM2_CC_Startup, response);
+      rc = chip_commands_startup (rm->chip);
       just_started = rc == TSS2_RC_SUCCESS;
       if (rc == TPM2_RC_INITIALIZE)
         rc = TSS2_RC_SUCCESS;
@@ -461,7 +360,7 @@ resource_manager_process_in_failure_mode (ResourceManager *rm,
   /* Its client sends it again, and waits until health has looked at the chip. */
   if (!asks)
     return leave_failure_mode (rm) ? TPM2_RC_RETRY : TPM2_RC_FAILURE;
-  rc = slots_transact (rm->slots, command->data, command->size, response, out_size);
+  rc = chip_commands_transact (rm->chip, command->data, command->size, 0, response, out_size);
   if (rc == TSS2_RC_SUCCESS && is_passed (command, response, *out_size))
     leave_failure_mode (rm);
   return rc;
@@ -470,17 +369,14 @@ resource_manager_process_in_failure_mode (ResourceManager *rm,
 gboolean
 resource_manager_shut_down (ResourceManager *rm)
 {
-  guint8 response[COMMAND_MAX_SIZE];
-
-  return rm->started && !slots_is_lost (rm->slots) && !rm->limits.alongside &&
-         rm->limits.sends_shutdown &&
-         send_startup (rm, TPM2_CC_Shutdown, response) == TSS2_RC_SUCCESS;
+  return rm->started && !chip_commands_is_lost (rm->chip) && !rm->limits.alongside &&
+         rm->limits.sends_shutdown && chip_commands_shut_down (rm->chip) == TSS2_RC_SUCCESS;
 }
 
 gboolean
 resource_manager_stop (ResourceManager *rm)
 {
-  if (!rm->started || slots_is_lost (rm->slots))
+  if (!rm->started || chip_commands_is_lost (rm->chip))
     return FALSE;
   while (session_table_oldest_abandoned (rm->sessions) != NULL)
     session_table_kill (rm->sessions, session_table_oldest_abandoned (rm->sessions));

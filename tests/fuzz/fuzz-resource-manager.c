@@ -99,7 +99,7 @@ int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   World world = { .tpm = fake_tpm_new (3, 3, 8) };
-  SlotsChip chip = fake_tpm_get_chip (world.tpm);
+  ChipBelow chip = fake_tpm_get_chip (world.tpm);
   gboolean was_reset;
 
   world.rm = resource_manager_new (&limits, &chip);

@@ -761,8 +761,8 @@ transact (gpointer data,
   return TSS2_RC_SUCCESS;
 }
 
-SlotsChip
+ChipBelow
 fake_tpm_get_chip (FakeTpm *tpm)
 {
-  return (SlotsChip){ .transact = transact, .data = tpm };
+  return (ChipBelow){ .transact = transact, .data = tpm };
 }

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "broker/slots.h"
+#include "broker/chip-commands.h"
 
 #include <glib.h>
 
@@ -24,7 +24,7 @@ void fake_tpm_free (FakeTpm *tpm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FakeTpm, fake_tpm_free)
 
 /* For resource_manager_new(). */
-SlotsChip fake_tpm_get_chip (FakeTpm *tpm);
+ChipBelow fake_tpm_get_chip (FakeTpm *tpm);
 
 /* Power off and on: the next command must be TPM2_Startup. */
 void fake_tpm_reset (FakeTpm *tpm);

@@ -16,17 +16,17 @@ void
 test_rm_check (TestRm *f)
 {
   g_autofree char *wrong = resource_manager_check (f->rm);
-  const GPtrArray *loaded = slots_get_loaded_objects (f->rm->slots);
+  const GPtrArray *loaded = object_table_get_loaded (f->rm->objects);
   g_autoptr (GPtrArray) sessions = session_table_list (f->rm->sessions);
 
   g_assert_cmpstr (wrong, ==, NULL);
-  if (resource_manager_is_lost (f->rm))
+  if (chip_commands_is_lost (f->rm->chip))
     return;
   g_assert_cmpuint (loaded->len, ==, fake_tpm_n_objects (f->tpm));
   for (guint i = 0; i < loaded->len; i++)
     g_assert_true (
         fake_tpm_has_object (f->tpm, ((const Object *)g_ptr_array_index (loaded, i))->handle));
-  g_assert_cmpuint (session_table_size (f->rm->sessions), ==, fake_tpm_n_active_sessions (f->tpm));
+  g_assert_cmpuint (sessions->len, ==, fake_tpm_n_active_sessions (f->tpm));
   for (guint i = 0; i < sessions->len; i++)
     {
       const Session *session = g_ptr_array_index (sessions, i);
@@ -38,7 +38,7 @@ test_rm_check (TestRm *f)
 void
 test_rm_make (TestRm *f, guint n_objects, guint n_sessions, guint gap)
 {
-  SlotsChip chip;
+  ChipBelow chip;
   gboolean was_reset = FALSE;
 
   f->tpm = fake_tpm_new (n_objects, n_sessions, gap);
@@ -64,7 +64,7 @@ test_rm_tear_down (TestRm *f, gconstpointer data)
     resource_manager_close_space (f->rm, f->a);
   if (f->b != NULL)
     resource_manager_close_space (f->rm, f->b);
-  while (!resource_manager_is_lost (f->rm) && resource_manager_sweep (f->rm))
+  while (!chip_commands_is_lost (f->rm->chip) && resource_manager_sweep (f->rm))
     test_rm_check (f);
   resource_manager_free (f->rm);
   fake_tpm_free (f->tpm);

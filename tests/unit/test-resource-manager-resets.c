@@ -154,7 +154,7 @@ test_failed_ending (TestRm *f, gconstpointer data)
 static void
 send_behind (TestRm *f, gsize size)
 {
-  SlotsChip chip = fake_tpm_get_chip (f->tpm);
+  ChipBelow chip = fake_tpm_get_chip (f->tpm);
 
   g_assert_cmphex (chip.transact (chip.data, f->command, size, 0, f->response, &size), ==, 0);
   g_assert_cmphex (command_response_get_rc (f->response), ==, 0);

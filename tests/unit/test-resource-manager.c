@@ -280,7 +280,7 @@ static void
 test_foreign_gap (TestRm *f, gconstpointer data)
 {
   guint8 response[COMMAND_MAX_SIZE];
-  SlotsChip chip;
+  ChipBelow chip;
   gsize size;
 
   make_again (f, 3, 3, 2);
@@ -364,7 +364,7 @@ test_two_sessions (TestRm *f, gconstpointer data)
 static void
 save_beside (TestRm *f)
 {
-  SlotsChip chip = fake_tpm_get_chip (f->tpm);
+  ChipBelow chip = fake_tpm_get_chip (f->tpm);
   guint8 response[COMMAND_MAX_SIZE];
   gsize size = fake_tpm_put_start_session (f->command, FALSE);
 
@@ -379,7 +379,7 @@ save_beside (TestRm *f)
 static void
 start_anew (TestRm *f)
 {
-  SlotsChip chip = fake_tpm_get_chip (f->tpm);
+  ChipBelow chip = fake_tpm_get_chip (f->tpm);
   ResourceManagerLimits limits = f->rm->limits;
   gboolean was_reset = FALSE;
 
@@ -713,7 +713,7 @@ run_flow (TestRm *f, guint32 *keys, guint32 *sessions)
       }
   for (guint i = 0; i < 3; i++)
     test_rm_send_handle (f, f->a, TPM2_CC_FlushContext, i == 0 ? sessions[3] : keys[i]);
-  while (!resource_manager_is_lost (f->rm) && resource_manager_idle_step (f->rm))
+  while (!chip_commands_is_lost (f->rm->chip) && resource_manager_idle_step (f->rm))
     test_rm_check (f);
 }
 
@@ -732,7 +732,7 @@ run_with_fault (guint n, gboolean tcti, gboolean carried_out, TSS2_RC rc, guint 
   if (out_n_commands != NULL)
     *out_n_commands = fake_tpm_count (f.tpm, 0);
   fake_tpm_fail (f.tpm, 0, FALSE, FALSE, 0);
-  if (resource_manager_is_lost (f.rm))
+  if (chip_commands_is_lost (f.rm->chip))
     {
       g_assert_cmphex (resource_manager_start (f.rm, &was_reset), ==, 0);
       g_assert_false (was_reset);

@@ -68,7 +68,7 @@ test_sessions (void)
   g_assert_true (session_table_first_dead (table) == session);
   session_table_remove (table, session);
   g_assert_null (session_table_first_dead (table));
-  g_assert_cmpuint (session_table_size (table), ==, 0);
+  g_assert_null (session_table_lookup (table, 0x02000000));
 }
 
 /* The TPM gives out a handle that we believe to be in use: the old entry was wrong. */
@@ -80,7 +80,6 @@ test_session_again (void)
 
   session_table_add (table, 0x03000001, &one);
   session_table_add (table, 0x03000001, &two);
-  g_assert_cmpuint (session_table_size (table), ==, 1);
   g_assert_cmpuint (session_table_n_loaded (table), ==, 1);
   g_assert_true (session_table_lookup (table, 0x03000001)->owner == &two);
 }
