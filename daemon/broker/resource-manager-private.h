@@ -45,6 +45,8 @@ TSS2_RC resource_manager_reconcile (ResourceManager *rm);
 TSS2_RC resource_manager_resync (ResourceManager *rm, gboolean just_started);
 /* After @command, one with TPMA_CC_EXTENSIVE: gives up what it has ended, in the chip and of the saved. */
 void resource_manager_follow_extensive (ResourceManager *rm, const Command *command);
+/* failure-mode.c: the chip has said TPM_RC_FAILURE. It still says why, and health has to ask. */
+void resource_manager_enter_failure_mode (ResourceManager *rm);
 /*
  * A TPM in failure mode says little, and only to commands without handles (Part 1, 12.4); the others are answered for
  * it. When a self-test passes, or by and by, it is tried whether it works again.
@@ -57,6 +59,8 @@ TSS2_RC resource_manager_process_in_failure_mode (ResourceManager *rm,
                                                   gsize *out_size);
 /* The chip has been reset: nobody has anything any more. */
 void resource_manager_forget_all (ResourceManager *rm);
+/* spaces.c */
+
 /* Takes @object out of its owner's map and frees it. */
 void resource_manager_drop_object (ResourceManager *rm, Object *object);
 Session *resource_manager_find_session (ResourceManager *rm, Space *space, guint32 handle);
@@ -69,7 +73,7 @@ guint32 resource_manager_adopt (ResourceManager *rm,
 gboolean resource_manager_object_quota (const ResourceManager *rm, const Space *space);
 gboolean resource_manager_session_quota (const ResourceManager *rm, const Space *space);
 
-/* resource-manager.c: commands that are nothing special. */
+/* plain-commands.c: commands that are nothing special. */
 TSS2_RC resource_manager_process_any (ResourceManager *rm,
                                       Space *space,
                                       guint8 locality,

@@ -91,7 +91,4 @@ gboolean resource_manager_sweep (ResourceManager *rm);
 gboolean resource_manager_idle_step (ResourceManager *rm);
 gboolean resource_manager_has_loaded (const ResourceManager *rm);
 
-/* For tests: every handle in the chip known once, everything owned. NULL, or what is wrong: the caller's. */
-char *resource_manager_check (const ResourceManager *rm);
-
 G_END_DECLS

@@ -3,6 +3,7 @@
 
 #include "broker/resource-manager.h"
 #include "fake-tpm.h"
+#include "rm-check.h"
 
 #include <string.h>
 
@@ -34,7 +35,7 @@ static const ResourceManagerLimits limits = {
 static void
 check (const World *world)
 {
-  g_autofree char *wrong = resource_manager_check (world->rm);
+  g_autofree char *wrong = rm_check (world->rm);
 
   if (wrong != NULL)
     g_error ("%s", wrong);

@@ -3,6 +3,8 @@
 
 #include "test-rm.h"
 
+#include "rm-check.h"
+
 static const ResourceManagerLimits limits = {
   .max_objects = 28,
   .max_sessions = 4,
@@ -15,7 +17,7 @@ static const ResourceManagerLimits limits = {
 void
 test_rm_check (TestRm *f)
 {
-  g_autofree char *wrong = resource_manager_check (f->rm);
+  g_autofree char *wrong = rm_check (f->rm);
   const GPtrArray *loaded = object_table_get_loaded (f->rm->objects);
   g_autoptr (GPtrArray) sessions = session_table_list (f->rm->sessions);
 
