@@ -7,6 +7,7 @@
 #include "client/tcti/frame.h"
 #include "common/write.h"
 #include "dbus/error.h"
+#include "dbus/names.h"
 
 #include <gio/gunixsocketaddress.h>
 #include <glib-unix.h>
@@ -16,7 +17,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define DEFAULT_SOCKET "/run/ggtpm/tpm.sock"
+#define DEFAULT_SOCKET GGTPM_RUNTIME_DIR "/" GGTPM_SOCKET_NAME
 #define BUFFER_SIZE    FRAME_MAX_SIZE
 
 static GgtpmError

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DATABASE   "tpm2_pkcs11.sqlite3"
 #define ROOT_STORE "/root" HOME_STORE
 #define HOME_STORE "/.tpm2_pkcs11"
 #define WORLD      0007
@@ -49,8 +48,8 @@ add_access (Checks *checks,
 void
 checks_store_access (Checks *checks)
 {
-  g_autofree char *dir = g_build_filename (checks->config->state_dir, "pkcs11", NULL);
-  g_autofree char *database = g_build_filename (dir, DATABASE, NULL);
+  g_autofree char *dir = g_build_filename (checks->config->state_dir, STORE_DIRECTORY_NAME, NULL);
+  g_autofree char *database = g_build_filename (dir, STORE_DATABASE_NAME, NULL);
   g_autofree char *remedy_dir = g_strdup_printf ("chmod 1770 %s", dir);
   g_autofree char *remedy_database = g_strdup_printf ("chmod 0640 %s", database);
   struct stat status = { 0 };
@@ -68,7 +67,7 @@ checks_store_access (Checks *checks)
 static void
 check_other (Checks *checks, const char *dir)
 {
-  g_autofree char *database = g_build_filename (dir, DATABASE, NULL);
+  g_autofree char *database = g_build_filename (dir, STORE_DATABASE_NAME, NULL);
   g_autofree char *path = checks_path (checks, database);
   g_autofree char *path_dir = checks_path (checks, dir);
   g_autofree char *remedy = g_strdup_printf ("chmod -R o= %s", dir);
@@ -131,7 +130,7 @@ check_pin_access (Checks *checks, const char *name, gboolean is_so, const struct
 void
 checks_store_pins (Checks *checks)
 {
-  g_autofree char *dir = g_build_filename (checks->config->state_dir, "pins", NULL);
+  g_autofree char *dir = g_build_filename (checks->config->state_dir, STORE_PINS_NAME, NULL);
   g_auto (GStrv) names = NULL;
   struct stat status = { 0 };
 
@@ -144,7 +143,7 @@ checks_store_pins (Checks *checks)
   for (guint i = 0; names != NULL && names[i] != NULL; i++)
     {
       g_autofree char *name = g_build_filename (dir, names[i], NULL);
-      gboolean is_so = g_str_has_suffix (names[i], ".so");
+      gboolean is_so = g_str_has_suffix (names[i], STORE_SO_PIN_SUFFIX);
       gboolean sound = FALSE;
       gboolean weak = FALSE;
 

@@ -116,7 +116,7 @@ config_new (void)
   config->mode = CONFIG_MODE_REPLACE;
   config->tcti = g_strdup ("device:/dev/tpm0");
   config->state_dir = g_strdup ("/var/lib/ggtpm");
-  config->runtime_dir = g_strdup ("/run/ggtpm");
+  config->runtime_dir = g_strdup (GGTPM_RUNTIME_DIR);
   config->tabrmd_name = g_strdup (GGTPM_TABRMD_BUS_NAME);
   config->token_helper = g_strdup (GGTPM_LIBEXECDIR "/ggtpm-token-helper");
   config->pkcs11_module = g_strdup (GGTPM_PKCS11_MODULE);

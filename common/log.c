@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 /* Random, fixed for ever; texts for each are in systemd/ggtpmd.catalog. */
 static const char *const message_ids[] = {
@@ -19,15 +20,30 @@ G_STATIC_ASSERT (G_N_ELEMENTS (message_ids) == LOG_N_EVENTS);
 static const guint8 issue_namespace[] = { 0x6b, 0x0f, 0xbd, 0x4c, 0x54, 0xd7, 0x4e, 0x0f,
                                           0xa6, 0xa1, 0x6a, 0x3c, 0x1c, 0x7d, 0x2f, 0x58 };
 
+/* As who the journal shows it: `journalctl -t ggtpmd` */
+#define LOG_IDENTIFIER "ggtpmd"
+
 #define UUID_SIZE 16
 #define SHA1_SIZE 20
+
+GLogWriterOutput
+log_write (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer next)
+{
+  g_autofree GLogField *named = g_new (GLogField, n_fields + 1);
+
+  memcpy (named, fields, n_fields * sizeof (GLogField));
+  named[n_fields] = (GLogField){ "SYSLOG_IDENTIFIER", LOG_IDENTIFIER, -1 };
+  return (*(GLogWriterFunc *)next) (level, named, n_fields + 1, NULL);
+}
 
 /* GLib's own writer chooses between journal and stream, and leaves out debug and info unless told. */
 void
 log_init (gboolean verbose)
 {
+  static GLogWriterFunc next = g_log_writer_default;
+
   g_log_set_debug_enabled (verbose);
-  g_log_set_writer_func (g_log_writer_default, NULL, NULL);
+  g_log_set_writer_func (log_write, &next, NULL);
 }
 
 void

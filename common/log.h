@@ -12,6 +12,9 @@ G_BEGIN_DECLS
  * else to stderr. Levels below `message` need --verbose or G_MESSAGES_DEBUG. Secrets never.
  */
 void log_init (gboolean verbose);
+/* Its GLogWriterFunc: hands a record on with SYSLOG_IDENTIFIER, which GLib leaves out. @next: GLogWriterFunc * */
+GLogWriterOutput
+log_write (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer next);
 
 /* Events with a fixed MESSAGE_ID and an entry in systemd/ggtpmd.catalog. */
 typedef enum

@@ -5,11 +5,6 @@
 
 #include <sys/stat.h>
 
-#define DIRECTORY "pkcs11"
-#define DATABASE  "tpm2_pkcs11.sqlite3"
-#define PINS      "pins"
-#define SO_PIN    ".so"
-
 StoreAccess
 store_access_judge_directory (mode_t mode)
 {
@@ -40,7 +35,7 @@ store_access_judge_pin (mode_t mode, gboolean is_so)
 static StoreAccess
 read_pins (const char *state_dir)
 {
-  g_autofree char *path = g_build_filename (state_dir, PINS, NULL);
+  g_autofree char *path = g_build_filename (state_dir, STORE_PINS_NAME, NULL);
   g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   StoreAccess access = STORE_ACCESS_OK;
   const char *name;
@@ -51,7 +46,8 @@ read_pins (const char *state_dir)
       struct stat status;
 
       if (lstat (file, &status) == 0)
-        access = store_access_judge_pin (status.st_mode, g_str_has_suffix (name, SO_PIN));
+        access =
+            store_access_judge_pin (status.st_mode, g_str_has_suffix (name, STORE_SO_PIN_SUFFIX));
     }
   return access;
 }
@@ -59,8 +55,8 @@ read_pins (const char *state_dir)
 StoreAccess
 store_access_read (const char *state_dir)
 {
-  g_autofree char *directory = g_build_filename (state_dir, DIRECTORY, NULL);
-  g_autofree char *database = g_build_filename (directory, DATABASE, NULL);
+  g_autofree char *directory = g_build_filename (state_dir, STORE_DIRECTORY_NAME, NULL);
+  g_autofree char *database = g_build_filename (directory, STORE_DATABASE_NAME, NULL);
   struct stat directory_status;
   struct stat database_status;
   StoreAccess access;

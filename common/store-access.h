@@ -9,6 +9,13 @@
 
 G_BEGIN_DECLS
 
+/* In the state directory: the token store, tpm2-pkcs11's database in it, and the files with PINs */
+#define STORE_DIRECTORY_NAME "pkcs11"
+#define STORE_DATABASE_NAME  "tpm2_pkcs11.sqlite3"
+#define STORE_PINS_NAME      "pins"
+/* End of the name of a file with a SO PIN */
+#define STORE_SO_PIN_SUFFIX ".so"
+
 /* StoreAccess: what is wrong with the permissions of the token store and of its PINs, the first fault of several. */
 typedef enum
 {

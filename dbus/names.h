@@ -39,7 +39,8 @@
 #define GGTPM_RANDOM_MAX_BYTES 4096
 #define GGTPM_HASH_MAX_BYTES   (64 * 1024)
 
-/* Below RUNTIME_DIR (default /run/ggtpm) */
+/* Where the sockets are, unless ggtpmd was told otherwise, and their names */
+#define GGTPM_RUNTIME_DIR          "/run/ggtpm"
 #define GGTPM_SOCKET_NAME          "tpm.sock"
 #define GGTPM_INTERNAL_SOCKET_NAME "internal.sock"
 

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_RUNTIME_DIR "/run/ggtpm"
-
 RenderArgs *
 render_args_new (const Config *config, Tokens *tokens)
 {
@@ -75,7 +73,7 @@ make_tcti (const Config *config)
 {
   if (config->mode == CONFIG_MODE_ALONGSIDE)
     return g_strdup (config->tcti);
-  if (g_str_equal (config->runtime_dir, DEFAULT_RUNTIME_DIR))
+  if (g_str_equal (config->runtime_dir, GGTPM_RUNTIME_DIR))
     return g_strdup (config->tcti_module);
   return g_strdup_printf ("%s:path=%s/%s", config->tcti_module, config->runtime_dir,
                           GGTPM_SOCKET_NAME);

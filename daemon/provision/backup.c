@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-#define JOURNAL_NAME "provision.json"
-
 /* Of an extra: `user LABEL`, `so LABEL`. */
 static char *
 name_pin (const char *token, StorePin kind)
@@ -55,12 +53,12 @@ add_pins (Store *store, char **labels, GHashTable *extras, GError **error)
 static void
 add_journal (const Config *config, GHashTable *extras)
 {
-  g_autofree char *path = g_build_filename (config->state_dir, JOURNAL_NAME, NULL);
+  g_autofree char *path = g_build_filename (config->state_dir, JOURNAL_FILE_NAME, NULL);
   char *text;
   gsize len;
 
   if (g_file_get_contents (path, &text, &len, NULL))
-    g_hash_table_insert (extras, g_strdup (JOURNAL_NAME), g_bytes_new_take (text, len));
+    g_hash_table_insert (extras, g_strdup (JOURNAL_FILE_NAME), g_bytes_new_take (text, len));
 }
 
 GBytes *
@@ -158,14 +156,14 @@ stage_pins (StoreChange *change, Store *store, GHashTable *extras, GError **erro
 static gboolean
 put_journal (StoreChange *change, const Config *config, GHashTable *extras, GError **error)
 {
-  GBytes *content = g_hash_table_lookup (extras, JOURNAL_NAME);
+  GBytes *content = g_hash_table_lookup (extras, JOURNAL_FILE_NAME);
   g_autofree char *path = NULL;
   g_autoptr (Journal) journal = NULL;
   g_autoptr (GError) local_error = NULL;
 
   if (content == NULL)
     return TRUE;
-  path = g_build_filename (store_change_get_dir (change), JOURNAL_NAME, NULL);
+  path = g_build_filename (store_change_get_dir (change), JOURNAL_FILE_NAME, NULL);
   if (!atomic_file_write (path, g_bytes_get_data (content, NULL), g_bytes_get_size (content), 0600,
                           (gid_t)-1, &local_error))
     {

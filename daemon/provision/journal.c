@@ -13,8 +13,7 @@
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (json_tokener, json_tokener_free)
 
-#define FILE_NAME "provision.json"
-#define VERSION   1
+#define VERSION 1
 
 typedef struct
 {
@@ -247,7 +246,7 @@ parse (const char *text, gsize len, GError **error)
 Journal *
 journal_load (const char *state_dir, GError **error)
 {
-  g_autofree char *path = g_build_filename (state_dir, FILE_NAME, NULL);
+  g_autofree char *path = g_build_filename (state_dir, JOURNAL_FILE_NAME, NULL);
   g_autofree char *text = NULL;
   g_autoptr (json_object) root = NULL;
   g_autoptr (GError) local_error = NULL;
@@ -312,7 +311,7 @@ write_journal (const Journal *journal)
 gboolean
 journal_save (const Journal *journal, const char *state_dir, GError **error)
 {
-  g_autofree char *path = g_build_filename (state_dir, FILE_NAME, NULL);
+  g_autofree char *path = g_build_filename (state_dir, JOURNAL_FILE_NAME, NULL);
   g_autoptr (json_object) root = write_journal (journal);
   g_autoptr (GError) local_error = NULL;
   const char *text = json_object_to_json_string_ext (

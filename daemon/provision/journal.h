@@ -7,6 +7,9 @@
 
 G_BEGIN_DECLS
 
+/* In the state directory, and in a backup */
+#define JOURNAL_FILE_NAME "provision.json"
+
 /* What was asked for and how far it came: one key pair in one token. */
 typedef struct
 {

@@ -3,6 +3,7 @@
 
 #include "pkcs11.h"
 
+#include "common/store-access.h"
 #include "dbus/error.h"
 
 #include <dlfcn.h>
@@ -110,7 +111,7 @@ make_database_path (void)
 {
   const char *store = g_getenv ("TPM2_PKCS11_STORE");
 
-  return g_build_filename (store != NULL ? store : "", "tpm2_pkcs11.sqlite3", NULL);
+  return g_build_filename (store != NULL ? store : "", STORE_DATABASE_NAME, NULL);
 }
 
 Pkcs11 *

@@ -5,11 +5,12 @@
 
 #include "store.h"
 
+#include "common/store-access.h"
+
 G_BEGIN_DECLS
 
 /* What store.c, store-change.c and store-check.c share. */
 
-#define STORE_DATABASE_NAME "tpm2_pkcs11.sqlite3"
 #define STORE_DATABASE_MODE 0640
 
 struct _Store

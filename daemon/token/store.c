@@ -111,11 +111,11 @@ store_new (const Config *config, GError **error)
   g_autoptr (Store) self = g_new0 (Store, 1);
 
   self->state_dir = g_strdup (config->state_dir);
-  self->dir = g_build_filename (config->state_dir, "pkcs11", NULL);
+  self->dir = g_build_filename (config->state_dir, STORE_DIRECTORY_NAME, NULL);
   self->database = g_build_filename (self->dir, STORE_DATABASE_NAME, NULL);
-  self->pins = g_build_filename (config->state_dir, "pins", NULL);
+  self->pins = g_build_filename (config->state_dir, STORE_PINS_NAME, NULL);
   self->drawn = g_build_filename (config->state_dir, "drawn-pins", NULL);
-  self->staging = g_build_filename (config->state_dir, "pkcs11.staging", NULL);
+  self->staging = g_build_filename (config->state_dir, STORE_DIRECTORY_NAME ".staging", NULL);
   self->group = find_group ();
   if (!make_directory (self->dir, STORE_MODE, self->group, error) ||
       !make_directory (self->pins, PINS_MODE, self->group, error) ||
@@ -171,7 +171,8 @@ store_exists (Store *self)
 gboolean
 store_exists_below (const char *state_dir)
 {
-  g_autofree char *database = g_build_filename (state_dir, "pkcs11", STORE_DATABASE_NAME, NULL);
+  g_autofree char *database =
+      g_build_filename (state_dir, STORE_DIRECTORY_NAME, STORE_DATABASE_NAME, NULL);
 
   return g_file_test (database, G_FILE_TEST_EXISTS);
 }

@@ -275,6 +275,7 @@ static const struct
     CHECK_FAULT,
     "missing" },
   { { "/etc/ld.so.cache", "nothing", 0644 }, "tcti.module", CHECK_FAULT, "does not know" },
+  { { "/etc/ld.so.cache", NULL, 0 }, "tcti.module", CHECK_OK, "aarch64-linux-gnu" },
   { { GGTPM_PKCS11_MODULE, NULL, 0 }, "pkcs11.module", CHECK_FAULT, "not at" },
   { { "/etc/pkcs11/modules/tpm2_pkcs11.module", NULL, 0 },
     "pkcs11.p11-kit",

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* common/log.c: what the journal gets of an issue. */
+/* common/log.c: what the journal gets. */
 
 #include "common/log.h"
 
@@ -69,17 +69,27 @@ test_healing (void)
   assert_field ("MESSAGE", "healed (flush): 3 objects");
 }
 
+static void
+test_identifier (void)
+{
+  g_message ("hello");
+  assert_field ("SYSLOG_IDENTIFIER", "ggtpmd");
+  assert_field ("MESSAGE", "hello");
+}
+
 int
 main (int argc, char **argv)
 {
+  GLogWriterFunc next = write_record;
   int result;
 
   g_test_init (&argc, &argv, NULL);
   last = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  g_log_set_writer_func (write_record, NULL, NULL);
+  g_log_set_writer_func (log_write, &next, NULL);
   g_test_add_func ("/log/issue", test_issue);
   g_test_add_func ("/log/cleared", test_cleared);
   g_test_add_func ("/log/healing", test_healing);
+  g_test_add_func ("/log/identifier", test_identifier);
   result = g_test_run ();
   g_hash_table_unref (last);
   return result;
