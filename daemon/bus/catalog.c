@@ -127,10 +127,24 @@ show_tokens (Catalog *catalog, GPtrArray *tokens)
     }
 }
 
+/* For ggtpm-config.path: configurations may have to be renewed. In /run, which is memory. */
+static void
+tell_change (const Catalog *catalog)
+{
+  g_autofree char *path =
+      g_build_filename (catalog->context->config->runtime_dir, "store-changed", NULL);
+  g_autoptr (GError) local_error = NULL;
+
+  if (!g_file_set_contents_full (path, "", 0, G_FILE_SET_CONTENTS_NONE, 0644, &local_error))
+    g_warning ("configurations are not renewed by themselves: %s", local_error->message);
+}
+
 /* Takes @listing. */
 static void
 show (Catalog *catalog, Listing *listing)
 {
+  if (g_strcmp0 (catalog->stamp, listing->stamp) != 0)
+    tell_change (catalog);
   if (listing->tokens != NULL)
     {
       show_tokens (catalog, listing->tokens);

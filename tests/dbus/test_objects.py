@@ -326,6 +326,19 @@ class Provisioned(Case):
                 properties = self.caller.wait_job(job)
                 self.assertEqual((properties['State'], properties['Error'][0]), ('failed', PREFIX + 'Exists'))
 
+    def test_change_is_told_to_systemd(self):
+        # what ggtpm-config.path waits for, there before the answer
+        told = self.daemon.runtime_dir + '/store-changed'
+        job = self.caller.call(self.token, TOKEN, 'CreateKey', '(ssa{sv})', 'told', 'ecc-p256', {})
+        key = self.caller.wait_job(job)['Result']['key']
+        os.remove(told)
+        # a use is no change
+        self.caller.call(key, KEY, 'Sign', '(aya{sv})', b'text', {})
+        self.caller.wait_job(self.begin_provisioning())
+        self.assertFalse(os.path.exists(told))
+        self.caller.call(key, KEY, 'Delete', '(a{sv})', {})
+        self.assertTrue(os.path.exists(told))
+
     def test_made_by_another_program(self):
         if shutil.which('tpm2_ptool') is None:
             self.skipTest('not installed: tpm2_ptool')
@@ -334,11 +347,14 @@ class Provisioned(Case):
                            TPM2TOOLS_TCTI=f'{self.daemon.dir}/libtss2-tcti-ggtpm.so.0:'
                                           f'path={self.daemon.runtime_dir}/tpm.sock')
         environment['TPM2_PKCS11_TCTI'] = environment['TPM2TOOLS_TCTI']
+        told = self.daemon.runtime_dir + '/store-changed'
+        os.remove(told)
         subprocess.run(['tpm2_ptool', 'addtoken', '--pid=1', '--sopin=so', '--userpin=user', '--label=other token',
                         '--path=' + environment['TPM2_PKCS11_STORE']], env=environment, check=True,
                        stdout=subprocess.DEVNULL)
         path = '/org/ggtpm1/token/other_20token'
         added.wait(lambda _, args: args[0] == path)
+        self.assertTrue(os.path.exists(told))
         self.assertEqual(self.caller.get(path, TOKEN, 'Label'), 'other token')
         self.assertFalse(self.caller.get(path, TOKEN, 'PinStored'))
         # nobody has its PIN
