@@ -5,12 +5,18 @@
 """From a fresh device to certificate request and configuration: by hand, over tpm2-abrmd, beside `ggtpmctl provision`.
 Runs take turns, each on a software TPM of its own. By hand: tpm2_ptool makes store, token and key, p11tool shows their
 URLs, certtool makes the request (`openssl req -engine pkcs11` does not work on Debian 12 as it is); the configuration
-is not counted there. The time to generate the RSA key is that of tpm2_create for RSA-2048 less that for P-256.
+is not counted there.
+
+How long an RSA key takes is a matter of luck, so the time that the chip took for the making of the key itself is
+taken off each run, on both sides, as the proxy before the chip has measured it. By hand more RSA keys are made that
+nobody asked for: the storage key, and one that tpm2_ptool tries RSA-PSS with. They are part of that way; what is left
+without them, too, is in brackets, and no goal.
 
     provision.py MODULE [--runs N]
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import statistics
@@ -27,6 +33,8 @@ import swtpm  # noqa: E402
 BUILD = os.environ['GGTPM_BUILD_DIR']
 ALGORITHMS = {'P-256': ('ecc256', 'ecc-p256'), 'RSA-2048': ('rsa2048', 'rsa-2048')}
 MAX_COMMANDS, MAX_PROGRAMS, MAX_TIME = 55, 2, 0.1
+CREATING = ('131', '153', '191')  # TPM2_CreatePrimary, Create, CreateLoaded
+ALG_RSA = 0x0001
 QUIET = {'check': True, 'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
 TRACE = ['strace', '-f', '-qq', '-e', 'trace=execve', '-o']
 
@@ -37,10 +45,28 @@ def count_programs(trace):
 
 
 class Figures:
-    def __init__(self):
-        self.times = []
+    def __init__(self, is_rsa):
+        self.is_rsa = is_rsa
+        self.times = []  # of whole runs, without the making of the key
+        self.extra = []  # how much of these went into RSA keys that nobody asked for
         self.commands = []
         self.programs = None
+
+    def add(self, seconds, commands, proxy):
+        made = [time_taken for _, kind, time_taken in proxy.notes() if kind == ALG_RSA]
+        key = made.pop() if self.is_rsa else 0.0  # on both sides the last one
+        self.times.append(seconds - key)
+        self.extra.append(sum(made))
+        self.commands.append(commands)
+
+
+@contextlib.contextmanager
+def start_chip():
+    with swtpm.Swtpm() as tpm, swtpm.Proxy(tpm) as proxy:
+        bus.open_to_daemon(tpm)
+        os.chmod(proxy.socket, 0o666)
+        proxy.rules(*(f'{command} note -' for command in CREATING))
+        yield tpm, proxy
 
 
 # ---- by hand -------------------------------------------------------------------------------------------------------
@@ -60,9 +86,9 @@ def commands_by_hand(module, directory, algorithm):
              '--outfile=' + os.path.join(directory, 'greenkey.csr')])
 
 
-def start_abrmd(tpm, environment):
+def start_abrmd(tcti, environment):
     program = shutil.which('tpm2-abrmd', path=os.environ['PATH'] + ':/usr/sbin')
-    process = subprocess.Popen([program, '--allow-root', '--session', '--tcti=' + tpm.tcti], env=environment,
+    process = subprocess.Popen([program, '--allow-root', '--session', '--tcti=' + tcti], env=environment,
                                stderr=subprocess.DEVNULL)
     subprocess.run(['gdbus', 'wait', '--session', '--timeout=30', 'com.intel.tss2.Tabrmd'], env=environment, check=True)
     return process
@@ -74,11 +100,11 @@ def by_hand(module, algorithm, figures, traced):
     with open(os.path.join(directory, 'template'), 'w', encoding='ascii') as file:
         file.write('cn = greenkey\n')
     tcti = 'tabrmd:bus_type=session'
-    with private_bus.PrivateBus() as own, swtpm.Swtpm() as tpm:
+    with private_bus.PrivateBus() as own, start_chip() as (tpm, proxy):
         environment = os.environ | own.env() | {
             'TPM2_PKCS11_STORE': os.path.join(directory, 'store'), 'TPM2_PKCS11_TCTI': tcti, 'TPM2TOOLS_TCTI': tcti,
             'TSS2_LOG': 'all+none', 'TPM2_PKCS11_LOG_LEVEL': '0', 'GNUTLS_PIN': '123456'}
-        abrmd = start_abrmd(tpm, environment)
+        abrmd = start_abrmd(proxy.tcti, environment)
         try:
             before = tpm.count()
             start = time.monotonic()
@@ -90,8 +116,7 @@ def by_hand(module, algorithm, figures, traced):
             if traced:
                 figures.programs = programs
             else:
-                figures.times.append(time.monotonic() - start)
-                figures.commands.append(tpm.count() - before)
+                figures.add(time.monotonic() - start, tpm.count() - before, proxy)
         finally:
             abrmd.kill()
             abrmd.wait()
@@ -113,13 +138,13 @@ def ours(own_bus, algorithm, figures, traced):
     command = [os.path.join(BUILD, 'client/ggtpmctl'), 'provision', '--config', write_plan(directory, algorithm)]
     environment = os.environ | {'DBUS_SYSTEM_BUS_ADDRESS': own_bus.address}
     # the daemon's own polling is not what is counted
-    with swtpm.Swtpm() as tpm, bus.Daemon(own_bus, tpm, config='[Health]\nPollIntervalSec=0\n') as daemon:
+    with start_chip() as (tpm, proxy), \
+            bus.Daemon(own_bus, proxy.tcti, config='[Health]\nPollIntervalSec=0\n') as daemon:
         before = tpm.count()
         if not traced:
             start = time.monotonic()
             subprocess.run(command, env=environment, **QUIET)
-            figures.times.append(time.monotonic() - start)
-            figures.commands.append(tpm.count() - before)
+            figures.add(time.monotonic() - start, tpm.count() - before, proxy)
         else:
             traces = [os.path.join(directory, name) for name in ('daemon', 'client')]
             with subprocess.Popen([*TRACE, traces[0], '-p', str(daemon.process.pid)]) as tracer:
@@ -135,27 +160,13 @@ def ours(own_bus, algorithm, figures, traced):
     shutil.rmtree(directory)
 
 
-# ---- the key alone -------------------------------------------------------------------------------------------------
-
-def time_of_key(algorithm, runs):
-    times = []
-    with swtpm.Swtpm() as tpm:
-        environment = os.environ | {'TPM2TOOLS_TCTI': tpm.tcti, 'TSS2_LOG': 'all+none'}
-        run = lambda *command: subprocess.run(command, env=environment, cwd=tpm.dir, **QUIET)
-        run('tpm2_createprimary', '-Q', '-C', 'o', '-G', 'ecc', '-c', 'primary')
-        for _ in range(runs):
-            run('tpm2_flushcontext', '-t')
-            start = time.monotonic()
-            run('tpm2_create', '-Q', '-C', 'primary', '-G', algorithm, '-u', 'public', '-r', 'private')
-            times.append(time.monotonic() - start)
-    return statistics.mean(times)
-
-
 # ---- the table -----------------------------------------------------------------------------------------------------
 
-def show(name, figures, less):
-    times = [1000 * (seconds - less) for seconds in figures.times]
+def show(name, figures):
+    times = [1000 * seconds for seconds in figures.times]
+    rest = [1000 * (seconds - extra) for seconds, extra in zip(figures.times, figures.extra)]
     print(f'{name:28}{statistics.median(times):9.0f} ms ({min(times):.0f} to {max(times):.0f})'
+          f' [{statistics.median(rest):.0f}]'
           f'{statistics.median(figures.commands):8.0f} commands{figures.programs:6} programs')
     return statistics.median(times)
 
@@ -174,19 +185,18 @@ def main():
         return 77
     bus.enter()
     good = True
-    generation = max(0.0, time_of_key('rsa2048', 2 * options.runs) - time_of_key('ecc', options.runs))
-    print(f'generating an RSA-2048 key: {1000 * generation:.0f} ms (mean), taken off below')
     with bus.Bus() as own_bus:
         for name, (by_ptool, by_us) in ALGORITHMS.items():
-            hand, own = Figures(), Figures()
+            hand, own = Figures(name == 'RSA-2048'), Figures(name == 'RSA-2048')
             for i in range(options.runs + 1):
                 by_hand(options.module, by_ptool, hand, i == options.runs)
                 ours(own_bus, by_us, own, i == options.runs)
-            less = generation if name == 'RSA-2048' else 0.0
-            times = [show(f'{name}, by hand', hand, less), show(f'{name}, ggtpmctl provision', own, less)]
+            times = [show(f'{name}, by hand', hand), show(f'{name}, ggtpmctl provision', own)]
             print(f'{"":28}{times[1] / times[0]:12.3f} of the time (goal: {MAX_TIME})')
-            good = good and own.programs <= MAX_PROGRAMS and (name != 'P-256' or max(own.commands) <= MAX_COMMANDS)
-    print(f'goals: {MAX_COMMANDS} commands for P-256, {MAX_PROGRAMS} programs: {"reached" if good else "not reached"}')
+            good = good and own.programs <= MAX_PROGRAMS and times[1] <= MAX_TIME * times[0]
+            good = good and (name != 'P-256' or max(own.commands) <= MAX_COMMANDS)
+    print(f'goals: {MAX_TIME} of the time, {MAX_COMMANDS} commands for P-256, {MAX_PROGRAMS} programs: '
+          f'{"reached" if good else "not reached"}')
     return 0 if good else 1
 
 

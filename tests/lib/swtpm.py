@@ -147,6 +147,7 @@ class Proxy:
         self.socket = os.path.join(swtpm.dir, "p")
         self.tcti = "swtpm:path=" + self.socket
         self._rules = self.socket + ".rules"
+        self._notes = self._rules + ".notes"
         self.rules()
         # tcti-swtpm speaks to swtpm's control socket as well
         os.symlink(swtpm.socket + ".ctrl", self.socket + ".ctrl")
@@ -168,10 +169,18 @@ class Proxy:
             rules.write("\n".join(lines))
         os.rename(self._rules + ".new", self._rules)
 
+    def notes(self):
+        """What the rule `note` has told: command, type of the object that it has made or 0, and seconds."""
+        if not os.path.exists(self._notes):
+            return []
+        with open(self._notes, encoding="ascii") as notes:
+            fields = [line.split() for line in notes]
+        return [(int(command, 16), int(made, 16), int(us) / 1e6) for command, made, us in fields]
+
     def stop(self):
         self.process.kill()
         self.process.wait()
-        for path in (self.socket, self.socket + ".ctrl", self._rules):
+        for path in (self.socket, self.socket + ".ctrl", self._rules, self._notes):
             if os.path.lexists(path):
                 os.unlink(path)
 

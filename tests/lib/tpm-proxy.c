@@ -22,6 +22,8 @@
  *   half N      the chip's answer, only its first N bytes, and never more
  *   size N      the chip's answer with N as the size in its header
  *   delay MS    the chip's answer, later
+ *   note -      the chip's answer; a line in RULES.notes says what it was: the command, the type of the object that it
+ *               has made or 0, both in hexadecimal, and the microseconds that it took
  *   stale -     the chip does the command; answers as to the one before, as a chip whose answers come out of order
  *   eof -       closes the connection; the chip does not see the command
  *   lost -      the chip does the command; then closes the connection
@@ -31,6 +33,7 @@
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -107,6 +110,7 @@ typedef enum
   ACTION_HALF,
   ACTION_SIZE,
   ACTION_DELAY,
+  ACTION_NOTE,
   ACTION_STALE,
   ACTION_EOF,
   ACTION_LOST,
@@ -115,8 +119,8 @@ typedef enum
 } Action;
 
 static const char *const action_names[] = {
-  NULL,   "rc",    "raw",   "garbage", "noise", "short", "half",
-  "size", "delay", "stale", "eof",     "lost",  "hang",
+  NULL,   "rc",    "raw",  "garbage", "noise", "short", "half",
+  "size", "delay", "note", "stale",   "eof",   "lost",  "hang",
 };
 
 G_STATIC_ASSERT (G_N_ELEMENTS (action_names) == N_ACTIONS);
@@ -443,12 +447,32 @@ find_parameters (const GByteArray *answer, guint n_handles)
   return HEADER_SIZE + 4 * n_handles + (has_sessions ? 4 : 0);
 }
 
-/* @offset: of a TPM2B_PUBLIC */
-static guint32
-get_creation_us (const Timing *timing, const GByteArray *answer, gsize offset)
+/* Of the object that was made; 0: none was. */
+static guint16
+get_made_type (const GByteArray *command, const GByteArray *answer)
 {
-  guint16 type = get_be16 (answer, offset + 2);
+  gsize offset;
 
+  switch (get_be32 (command->data + 6))
+    {
+    case TPM2_CC_Create:
+      offset = find_parameters (answer, 0);
+      break;
+    case TPM2_CC_CreateLoaded:
+      offset = find_parameters (answer, 1);
+      break;
+    case TPM2_CC_CreatePrimary:
+      return get_be16 (answer, find_parameters (answer, 1) + 2);
+    default:
+      return 0;
+    }
+  /* After the private part. */
+  return get_be16 (answer, offset + 2 + get_be16 (answer, offset) + 2);
+}
+
+static guint32
+get_creation_us (const Timing *timing, guint16 type)
+{
   if (type == TPM2_ALG_RSA)
     return timing->rsa_create_us;
   return type == TPM2_ALG_ECC ? timing->ecc_create_us : 0;
@@ -475,12 +499,9 @@ get_command_us (const Timing *timing, const GByteArray *command, const GByteArra
   switch (get_be32 (command->data + 6))
     {
     case TPM2_CC_Create:
-      return get_creation_us (timing, answer, first + 2 + get_be16 (answer, first));
     case TPM2_CC_CreatePrimary:
-      return get_creation_us (timing, answer, find_parameters (answer, 1));
     case TPM2_CC_CreateLoaded:
-      first = find_parameters (answer, 1);
-      return get_creation_us (timing, answer, first + 2 + get_be16 (answer, first));
+      return get_creation_us (timing, get_made_type (command, answer));
     case TPM2_CC_Sign:
       return is_rsa_scheme (get_be16 (answer, first)) ? timing->rsa_private_us
                                                       : timing->ecc_sign_us;
@@ -642,8 +663,20 @@ static gboolean
 needs_chip (Action action)
 {
   return action == ACTION_NONE || action == ACTION_SHORT || action == ACTION_HALF ||
-         action == ACTION_SIZE || action == ACTION_DELAY || action == ACTION_STALE ||
-         action == ACTION_LOST;
+         action == ACTION_SIZE || action == ACTION_DELAY || action == ACTION_NOTE ||
+         action == ACTION_STALE || action == ACTION_LOST;
+}
+
+static void
+note (Proxy *proxy, const GByteArray *command, const GByteArray *answer, gint64 start)
+{
+  g_autofree char *path = g_strconcat (proxy->rules_path, ".notes", NULL);
+  FILE *notes = fopen (path, "a");
+
+  g_assert (notes != NULL);
+  fprintf (notes, "%x %x %" G_GINT64_FORMAT "\n", get_be32 (command->data + 6),
+           get_made_type (command, answer), g_get_monotonic_time () - start);
+  fclose (notes);
 }
 
 /* @out_action: what was done */
@@ -674,6 +707,8 @@ answer_command (Proxy *proxy, const GByteArray *command, Action *out_action)
     put_be32 (answer->data + 2, number);
   else if (action == ACTION_DELAY)
     g_usleep (number * 1000ul);
+  else if (action == ACTION_NOTE)
+    note (proxy, command, answer, start);
   return g_steal_pointer (&answer);
 }
 
