@@ -121,7 +121,7 @@ find_schema (StoreChange *change,
 
   if (store_exists (store))
     return store_change_get_schema (change, out_version, error);
-  helper = helper_client_new (config, store_change_get_dir (change), error);
+  helper = helper_client_new_writer (config, store_change_get_dir (change), error);
   if (helper == NULL || !helper_jobs_open (helper, cancellable, error))
     return FALSE;
   g_clear_pointer (&helper, helper_client_free);

@@ -201,18 +201,12 @@ make_pair (Steps *self,
            const HelperKey *made,
            GError **error)
 {
-  g_autoptr (GBytes) spki = NULL;
-
   /* Once more: at the start of a run the chip may not have been read yet. */
   if (!begin_for_key (self, key, "making the key pair", 0, error) ||
       !tokens_check_firmware (self->tokens, key->plan->algorithm, error))
     return NULL;
-  spki = helper_jobs_generate_key (helper, made, key->plan->label, key->plan->algorithm,
-                                   self->cancellable, error);
-  if (spki == NULL || !tokens_check_strength (spki, error) ||
-      !tokens_settle_pss (change, helper, made, spki, self->cancellable, error))
-    return NULL;
-  return g_steal_pointer (&spki);
+  return tokens_make_pair (change, helper, made, key->plan->label, key->plan->algorithm,
+                           self->cancellable, error);
 }
 
 static gboolean
@@ -298,7 +292,7 @@ static gboolean
 fill_change (Steps *self, StoreChange *change, const gboolean *needs_csr, GError **error)
 {
   g_autoptr (HelperClient) helper =
-      helper_client_new (self->config, store_change_get_dir (change), error);
+      helper_client_new_writer (self->config, store_change_get_dir (change), error);
 
   if (helper == NULL || !provide_primary (self, change, helper, error) ||
       (!self->announced && !save_journal (self, error)))

@@ -6,6 +6,7 @@
 #include "dbus/error.h"
 #include "token-helper/jobs.h"
 #include "token/protocol.h"
+#include "token/unsynced.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -133,18 +134,24 @@ main (int argc, char **argv)
   Pkcs11 *pkcs11;
   int status;
 
-  if (argc < 3 || argc > 4 ||
+  if (argc < 3 || argc > 5 ||
       !g_ascii_string_to_unsigned (argv[2], 10, 1, 3600, &idle_close_s, NULL) ||
-      (argc == 4 && !g_ascii_string_to_unsigned (argv[3], 10, 3, 255, &line, NULL)))
+      (argc > 3 && !g_ascii_string_to_unsigned (argv[3], 10, 3, 255, &line, NULL)) ||
+      (argc > 4 && strcmp (argv[4], PROTOCOL_COPY) != 0))
     {
-      g_printerr (
-          "usage: %s PKCS11-MODULE SECONDS [DESCRIPTOR]\nThis program is started by ggtpmd.\n",
-          argv[0]);
+      g_printerr ("usage: %s PKCS11-MODULE SECONDS [DESCRIPTOR [" PROTOCOL_COPY "]]\n"
+                  "This program is started by ggtpmd.\n",
+                  argv[0]);
       return 2;
     }
   if (!secret_protect_process ())
     {
       g_printerr ("cannot protect the process: %s\n", g_strerror (errno));
+      return 1;
+    }
+  if (argc > 4 && !unsynced_set_all ())
+    {
+      g_printerr ("cannot set SQLite up\n");
       return 1;
     }
   pkcs11 = pkcs11_new (argv[1], &error);
@@ -157,7 +164,7 @@ main (int argc, char **argv)
       json_object_put (answer);
       return 1;
     }
-  status = serve (pkcs11, (int)idle_close_s, argc == 4 ? (int)line : -1);
+  status = serve (pkcs11, (int)idle_close_s, argc > 3 ? (int)line : -1);
   pkcs11_free (pkcs11);
   /* Without exit handlers: the module's own would run after its C_Finalize. */
   _exit (status);

@@ -152,7 +152,11 @@ steal_fd (int *fd)
 }
 
 static HelperClient *
-start (const Config *config, const char *program, const char *store_dir, GError **error)
+start (const Config *config,
+       const char *program,
+       const char *store_dir,
+       const char *kind,
+       GError **error)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   g_auto (GStrv) environment = make_environment (config, store_dir);
@@ -169,7 +173,7 @@ start (const Config *config, const char *program, const char *store_dir, GError 
   g_subprocess_launcher_take_stderr_fd (launcher, steal_fd (&channels.log[1]));
   g_subprocess_launcher_take_fd (launcher, steal_fd (&channels.line[1]), PROTOCOL_LINE_FD);
   process = g_subprocess_launcher_spawn (launcher, error, program, config->pkcs11_module,
-                                         idle_close, G_STRINGIFY (PROTOCOL_LINE_FD), NULL);
+                                         idle_close, G_STRINGIFY (PROTOCOL_LINE_FD), kind, NULL);
   if (process == NULL)
     {
       g_prefix_error (error, "cannot start the token helper: ");
@@ -193,7 +197,13 @@ start (const Config *config, const char *program, const char *store_dir, GError 
 HelperClient *
 helper_client_new (const Config *config, const char *store_dir, GError **error)
 {
-  return start (config, config->token_helper, store_dir, error);
+  return start (config, config->token_helper, store_dir, NULL, error);
+}
+
+HelperClient *
+helper_client_new_writer (const Config *config, const char *copy_dir, GError **error)
+{
+  return start (config, config->token_helper, copy_dir, PROTOCOL_COPY, error);
 }
 
 HelperClient *
@@ -205,7 +215,7 @@ helper_client_new_verifier (const Config *config, const char *store_dir, GError 
 
   /* In a build tree each program has a directory of its own. */
   return start (config, g_file_test (installed, G_FILE_TEST_EXISTS) ? installed : built, store_dir,
-                error);
+                NULL, error);
 }
 
 gboolean

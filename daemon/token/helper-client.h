@@ -24,6 +24,10 @@ typedef struct _HelperClient HelperClient;
 HelperClient *helper_client_new (const Config *config,
                                  const char *store_dir,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same for a copy that is to be changed: the helper syncs nothing, which is for whoever puts it in its place. */
+HelperClient *helper_client_new_writer (const Config *config,
+                                        const char *copy_dir,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The same for a ggtpm-token-verifier, which is beside the helper and answers one call. */
 HelperClient *helper_client_new_verifier (const Config *config,
                                           const char *store_dir,

@@ -72,10 +72,11 @@ G_BEGIN_DECLS
 
 /*
  * The helper's arguments are the PKCS#11 module; this, in seconds: after so long without a request it does what
- * `reopen` does: nothing of it stays in the chip, no key in memory; and, where there is one, the descriptor of the
- * second socket.
+ * `reopen` does: nothing of it stays in the chip, no key in memory; where there is one, the descriptor of the second
+ * socket; and PROTOCOL_COPY for a store that is a copy: nothing of it is synced.
  */
 #define PROTOCOL_IDLE_CLOSE_S 60
+#define PROTOCOL_COPY         "copy"
 
 /* SOCK_SEQPACKET */
 #define PROTOCOL_LINE_FD 3

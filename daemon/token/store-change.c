@@ -184,7 +184,7 @@ store_change_remove_token (StoreChange *self,
                            gboolean *out_primary_used,
                            GError **error)
 {
-  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+  g_autoptr (sqlite3) database = store_database_open_copy (self->database, error);
 
   *out_primary_used = FALSE;
   return database != NULL && store_database_remove_token (database, token, error) &&
@@ -194,7 +194,7 @@ store_change_remove_token (StoreChange *self,
 gboolean
 store_change_add_primary (StoreChange *self, const guint8 *esys_blob, gsize len, GError **error)
 {
-  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+  g_autoptr (sqlite3) database = store_database_open_copy (self->database, error);
   g_autoptr (GBytes) blob = g_bytes_new (esys_blob, len);
 
   return database != NULL && store_database_add_primary (database, blob, error);
@@ -203,7 +203,7 @@ store_change_add_primary (StoreChange *self, const guint8 *esys_blob, gsize len,
 gboolean
 store_change_set_pss_sigs_good (StoreChange *self, const char *token, gboolean good, GError **error)
 {
-  g_autoptr (sqlite3) database = store_database_open (self->database, error);
+  g_autoptr (sqlite3) database = store_database_open_copy (self->database, error);
 
   return database != NULL && store_database_set_pss_sigs_good (database, token, good, error);
 }

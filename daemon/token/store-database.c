@@ -6,6 +6,7 @@
 #include "common/secret.h"
 #include "dbus/error.h"
 #include "token/protocol.h"
+#include "token/unsynced.h"
 
 #include <string.h>
 
@@ -43,6 +44,19 @@ store_database_open (const char *path, GError **error)
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_STORE, "cannot open %s: %s", path,
                    sqlite3_errmsg (database));
+      return NULL;
+    }
+  return g_steal_pointer (&database);
+}
+
+sqlite3 *
+store_database_open_copy (const char *path, GError **error)
+{
+  g_autoptr (sqlite3) database = store_database_open (path, error);
+
+  if (database != NULL && !unsynced_set (database))
+    {
+      set_error (database, "cannot change", error);
       return NULL;
     }
   return g_steal_pointer (&database);
@@ -86,7 +100,9 @@ store_database_copy (sqlite3 *source, const char *path, GError **error)
   g_autoptr (sqlite3) copy = NULL;
   sqlite3_backup *backup;
 
-  if (sqlite3_open_v2 (path, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+  if (sqlite3_open_v2 (path, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+          SQLITE_OK ||
+      !unsynced_set (copy))
     return set_error (copy, "cannot create", error);
   backup = sqlite3_backup_init (copy, "main", source, "main");
   if (backup == NULL)

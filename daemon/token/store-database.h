@@ -20,12 +20,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (sqlite3_stmt, sqlite3_finalize)
 /* An existing database, for reading and writing (what a killed writer left half done is rolled back at first use). */
 sqlite3 *store_database_open (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same for a copy that is to be changed: see unsynced.h. */
+sqlite3 *store_database_open_copy (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* What is read from now on is one state: nobody's change is put in the file until @database is closed. */
 gboolean store_database_freeze (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Keeps other writers out until @database is closed. */
 gboolean store_database_lock (sqlite3 *database, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* A consistent copy of @source in a new file. */
+/* A consistent copy of @source in a new file, which is not synced. */
 gboolean
 store_database_copy (sqlite3 *source, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -18,27 +18,6 @@
 
 /* ---- making keys ---- */
 
-gboolean
-tokens_settle_pss (StoreChange *change,
-                   HelperClient *client,
-                   const HelperKey *key,
-                   GBytes *spki,
-                   GCancellable *cancellable,
-                   GError **error)
-{
-  const guint8 *der = g_bytes_get_data (spki, NULL);
-  g_autoptr (EVP_PKEY) public_key = d2i_PUBKEY (NULL, &der, (long)g_bytes_get_size (spki));
-  gboolean good = FALSE;
-
-  if (public_key == NULL || EVP_PKEY_is_a (public_key, "RSA") != 1)
-    return TRUE;
-  /* Without the flag the library would do the padding itself, and prove nothing of the chip. */
-  return store_change_set_pss_sigs_good (change, key->token, TRUE, error) &&
-         helper_jobs_reopen (client, cancellable, error) &&
-         helper_jobs_prove_pss (client, key, spki, &good, cancellable, error) &&
-         (good || store_change_set_pss_sigs_good (change, key->token, FALSE, error));
-}
-
 static TokenKey *
 describe_key (const char *token, const char *label, GBytes *id, const char *algorithm, GBytes *spki)
 {
@@ -65,18 +44,6 @@ choose_id (GBytes *given, GError **error)
   return NULL;
 }
 
-gboolean
-tokens_check_strength (GBytes *spki, GError **error)
-{
-  if (!public_key_is_roca (spki))
-    return TRUE;
-  g_set_error_literal (
-      error, GGTPM_ERROR, GGTPM_ERROR_TPM_FAILURE,
-      "the chip has made a weak RSA key (ROCA, CVE-2017-15361), which was not kept: update its "
-      "firmware, or use an ecc-p256 key");
-  return FALSE;
-}
-
 void
 tokens_refuse_rsa (Tokens *self, const char *reason)
 {
@@ -100,20 +67,52 @@ tokens_check_firmware (Tokens *self, const char *algorithm, GError **error)
   return FALSE;
 }
 
-/* In @writer, not committed. Returns the public key. */
-static GBytes *
-generate (Writer *writer,
-          const HelperKey *key,
-          const char *label,
-          const char *algorithm,
-          GCancellable *cancellable,
-          GError **error)
+static gboolean
+check_strength (GBytes *spki, GError **error)
 {
-  g_autoptr (GBytes) spki =
-      helper_jobs_generate_key (writer->client, key, label, algorithm, cancellable, error);
+  if (!public_key_is_roca (spki))
+    return TRUE;
+  g_set_error_literal (
+      error, GGTPM_ERROR, GGTPM_ERROR_TPM_FAILURE,
+      "the chip has made a weak RSA key (ROCA, CVE-2017-15361), which was not kept: update its "
+      "firmware, or use an ecc-p256 key");
+  return FALSE;
+}
 
-  if (spki == NULL || !tokens_check_strength (spki, error) ||
-      !tokens_settle_pss (writer->change, writer->client, key, spki, cancellable, error))
+static gboolean
+prove_pss (StoreChange *change,
+           HelperClient *client,
+           const HelperKey *key,
+           GBytes *spki,
+           GCancellable *cancellable,
+           GError **error)
+{
+  gboolean good = FALSE;
+
+  return helper_jobs_prove_pss (client, key, spki, &good, cancellable, error) &&
+         (good || store_change_set_pss_sigs_good (change, key->token, FALSE, error));
+}
+
+GBytes *
+tokens_make_pair (StoreChange *change,
+                  HelperClient *client,
+                  const HelperKey *key,
+                  const char *label,
+                  const char *algorithm,
+                  GCancellable *cancellable,
+                  GError **error)
+{
+  gboolean is_rsa = g_str_equal (algorithm, PROTOCOL_ALGORITHM_RSA_2048);
+  g_autoptr (GBytes) spki = NULL;
+
+  /* Without the flag the library would do the padding itself, and prove nothing of the chip. It reads the flag when it
+   * opens the store: before the login, so that there is only one. */
+  if (is_rsa && (!store_change_set_pss_sigs_good (change, key->token, TRUE, error) ||
+                 !helper_jobs_reopen (client, cancellable, error)))
+    return NULL;
+  spki = helper_jobs_generate_key (client, key, label, algorithm, cancellable, error);
+  if (spki == NULL || !check_strength (spki, error) ||
+      (is_rsa && !prove_pss (change, client, key, spki, cancellable, error)))
     return NULL;
   return g_steal_pointer (&spki);
 }
@@ -145,7 +144,8 @@ tokens_create_key (Tokens *self,
                                                                          : NULL;
   if (writer == NULL)
     return NULL;
-  spki = generate (writer, &(HelperKey){ token, pin, id }, label, algorithm, cancellable, error);
+  spki = tokens_make_pair (writer->change, writer->client, &(HelperKey){ token, pin, id }, label,
+                           algorithm, cancellable, error);
   if (spki == NULL)
     {
       tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
@@ -216,7 +216,8 @@ make_successor (Tokens *self,
   if (writer == NULL)
     return NULL;
   key = (HelperKey){ token, pin, rotation->id };
-  spki = generate (writer, &key, rotation->label, rotation->algorithm, cancellable, error);
+  spki = tokens_make_pair (writer->change, writer->client, &key, rotation->label,
+                           rotation->algorithm, cancellable, error);
   if (spki == NULL)
     {
       tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);

@@ -307,7 +307,8 @@ writer_new (Tokens *self, GError **error)
   writer->change = store_change_new (self->store, error);
   if (writer->change == NULL)
     return NULL;
-  writer->client = helper_client_new (self->config, store_change_get_dir (writer->change), error);
+  writer->client =
+      helper_client_new_writer (self->config, store_change_get_dir (writer->change), error);
   return writer->client != NULL ? g_steal_pointer (&writer) : NULL;
 }
 

@@ -48,15 +48,18 @@ TokenInfo *tokens_find (Tokens *tokens,
                         GCancellable *cancellable,
                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /*
- * For a change of the store after an RSA key was made, with the helper that made it: sets pss-sigs-good, has the chip
- * sign so, and keeps the flag as the verification by OpenSSL says. Nothing for other keys.
+ * A key pair in a change of the store, by the helper on its copy, which is opened anew for an RSA key: pss-sigs-good
+ * stays set if the chip has signed with RSA-PSS by that key and OpenSSL has verified it. Returns the public key.
+ * Errors: helper_jobs_generate_key()'s; GGTPM_ERROR_TPM_FAILURE with the remedy for a key with ROCA's fingerprint
+ * (CVE-2017-15361), which is weak for ever.
  */
-gboolean tokens_settle_pss (StoreChange *change,
-                            HelperClient *client,
-                            const HelperKey *key,
-                            GBytes *spki,
-                            GCancellable *cancellable,
-                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GBytes *tokens_make_pair (StoreChange *change,
+                          HelperClient *client,
+                          const HelperKey *key,
+                          const char *label,
+                          const char *algorithm,
+                          GCancellable *cancellable,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @id: NULL: eight random bytes. Returns the new key. Errors: GGTPM_ERROR_EXISTS, NOT_SUPPORTED (with the list, or as
  * tokens_check_firmware()). */
@@ -187,10 +190,6 @@ gboolean tokens_install_certificate (Tokens *tokens,
 GBytes *tokens_decode_certificate (const char *pem,
                                    gboolean force,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
-/* A key with ROCA's fingerprint (CVE-2017-15361) was made by a chip with old firmware, and is weak for ever. Errors:
- * GGTPM_ERROR_TPM_FAILURE with the remedy. */
-gboolean tokens_check_strength (GBytes *spki, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* From now on no RSA keys are made: @reason says why, with the remedy; NULL: they are. Any thread. */
 void tokens_refuse_rsa (Tokens *tokens, const char *reason);

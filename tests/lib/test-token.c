@@ -30,13 +30,13 @@ make_token (TestToken *fixture, const char *algorithm)
   g_autoptr (Secret) so_pin = secret_new (TEST_TOKEN_SO_PIN, strlen (TEST_TOKEN_SO_PIN));
   g_autoptr (StoreChange) change = store_change_new (fixture->store, &error);
   g_autoptr (HelperClient) client =
-      helper_client_new (config, store_change_get_dir (change), &error);
+      helper_client_new_writer (config, store_change_get_dir (change), &error);
   g_autoptr (GBytes) blob = NULL;
   g_autoptr (GBytes) spki = NULL;
   g_autofree char *csr = NULL;
   const HelperKey key = { TEST_TOKEN_LABEL, pin, fixture->id };
   gint64 start = g_get_monotonic_time ();
-  guint at[8] = { test_token_count (fixture) };
+  guint at[7] = { test_token_count (fixture) };
   TPM2_HANDLE handle = 0;
   gboolean created = FALSE;
 
@@ -50,24 +50,21 @@ make_token (TestToken *fixture, const char *algorithm)
                                            g_bytes_get_size (blob), &error));
   g_assert_true (helper_jobs_init_token (client, TEST_TOKEN_LABEL, so_pin, pin, NULL, &error));
   at[3] = test_token_count (fixture);
-  spki = helper_jobs_generate_key (client, &key, TEST_TOKEN_KEY, algorithm, NULL, &error);
+  spki = tokens_make_pair (change, client, &key, TEST_TOKEN_KEY, algorithm, NULL, &error);
   g_assert_no_error (error);
   at[4] = test_token_count (fixture);
   csr = helper_jobs_make_csr (client, &key, spki, "CN=x", NULL, 0, NULL, &error);
   g_assert_no_error (error);
   at[5] = test_token_count (fixture);
-  g_assert_true (tokens_settle_pss (change, client, &key, spki, NULL, &error));
-  at[6] = test_token_count (fixture);
   g_clear_pointer (&client, helper_client_free);
-  at[7] = test_token_count (fixture);
+  at[6] = test_token_count (fixture);
   g_assert_true (store_save_pin (fixture->store, TEST_TOKEN_LABEL, STORE_PIN_USER, pin, &error));
   g_assert_true (store_change_commit (change, &error));
   g_assert_no_error (error);
   g_test_message (
-      "%s: open %u, primary %u, token %u, key %u, CSR %u, PSS %u, end %u: %u TPM commands in %.0f ms",
+      "%s: open %u, primary %u, token %u, key %u, CSR %u, end %u: %u TPM commands in %.0f ms",
       algorithm, at[1] - at[0], at[2] - at[1], at[3] - at[2], at[4] - at[3], at[5] - at[4],
-      at[6] - at[5], at[7] - at[6], at[7] - at[0],
-      (double)(g_get_monotonic_time () - start) / 1000);
+      at[6] - at[5], at[6] - at[0], (double)(g_get_monotonic_time () - start) / 1000);
 }
 
 void

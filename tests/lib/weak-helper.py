@@ -5,7 +5,7 @@
 """The token helper on a chip that makes weak RSA keys (CVE-2017-15361): what the real one answers, with such a modulus
 in the place of the chip's.
 
-    weak-helper.py HELPER MODULE SECONDS [DESCRIPTOR]
+    weak-helper.py HELPER MODULE SECONDS [DESCRIPTOR [copy]]
 """
 
 import json
@@ -40,7 +40,7 @@ def weaken(spki):
 
 
 def main():
-    fds = [int(fd) for fd in sys.argv[4:]]
+    fds = [int(fd) for fd in sys.argv[4:5]]
     with subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds) as helper:
         while request := helper_protocol.read(sys.stdin.buffer):
             text, whole = request

@@ -254,11 +254,28 @@ class TokenHelperTest(unittest.TestCase):
     def test_start(self):
         self.assertEqual(subprocess.run([HELPER], capture_output=True).returncode, 2)
         for arguments in ([MODULE], [MODULE, "x"], [MODULE, "0"], [MODULE, "60", "pin"], [MODULE, "60", "2"],
-                          [MODULE, "60", "3", "4"]):
+                          [MODULE, "60", "3", "4"], [MODULE, "60", "3", "copy", "x"]):
             self.assertEqual(subprocess.run([HELPER, *arguments], capture_output=True).returncode, 2)
         helper = self.start(module="/nonexistent.so")
         answer = json.loads(helper.process.stdout.readline())
         self.assert_refused(answer, "Failed", "/nonexistent.so", "libtpm2-pkcs11-1")
+
+    @unittest.skipUnless(shutil.which("strace"), "no strace")
+    def test_copy(self):
+        """Who puts a copy in its place syncs it."""
+        trace = os.path.join(self.store, "trace")
+        for arguments, synced in ((["3"], True), (["3", "copy"], False)):
+            store = tempfile.mkdtemp(dir=self.store)
+            done = subprocess.run(
+                ["strace", "-f", "-o", trace, "-e", "trace=fsync,fdatasync", HELPER, MODULE, "60", *arguments],
+                input=helper_protocol.make("list"), capture_output=True, timeout=TIMEOUT_S,
+                env=os.environ | {"TPM2_PKCS11_STORE": store, "TPM2_PKCS11_TCTI": self.tpm.tcti})
+            if b"ptrace" in done.stderr:
+                self.skipTest("not possible here: ptrace is forbidden")
+            self.assertEqual(json.loads(done.stdout), {"ok": True, "tokens": []}, done.stderr)
+            with open(trace, encoding="utf-8") as file:
+                self.assertIs("sync(" in file.read(), synced)
+            self.assertEqual(os.listdir(store), ["tpm2_pkcs11.sqlite3"])
 
     def test_process(self):
         helper = self.start()
