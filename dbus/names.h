@@ -15,7 +15,7 @@
 #define GGTPM_TOKEN_PATH  GGTPM_ROOT_PATH "/token"
 #define GGTPM_JOB_PATH    GGTPM_ROOT_PATH "/job"
 
-/* polkit actions; which method needs which: daemon/bus/gate.c */
+/* polkit actions; which method needs which: daemon/bus/gate-table.c */
 #define GGTPM_ACTION_PROVISION     "org.ggtpm1.provision"
 #define GGTPM_ACTION_MANAGE_KEYS   "org.ggtpm1.manage-keys"
 #define GGTPM_ACTION_USE_KEY       "org.ggtpm1.use-key"

@@ -3,37 +3,23 @@
 
 #include "gate.h"
 
+#include "bus/callers.h"
+#include "bus/gate-table.h"
 #include "bus/polkit.h"
 #include "bus/reply.h"
 #include "bus/teller.h"
 #include "dbus/error.h"
-#include "dbus/names.h"
 
 #include <grp.h>
 #include <string.h>
-
-/* Remembered answers of one sender; when there are more, all are asked for anew. */
-#define MAX_GRANTS 64
 
 struct _Gate
 {
   GDBusConnection *connection;
   gid_t group;
-  GHashTable *senders; /* unique name -> Sender */
-  GHashTable *calls;   /* GDBusMethodInvocation -> Sender; not owned */
-  GPtrArray *checks;   /* of Check; not owned */
-  guint changed_id;
-  guint polkit_watch;
+  Callers *callers;
+  GPtrArray *checks; /* of Check; not owned */
 };
-
-typedef struct
-{
-  Gate *gate;
-  char *name;
-  guint n_calls;
-  guint watch;
-  GHashTable *grants; /* make_grant() */
-} Sender;
 
 /* A call that waits for its answer. */
 typedef struct
@@ -41,86 +27,11 @@ typedef struct
   Gate *gate; /* NULL: gone */
   GDBusInterfaceSkeleton *skeleton;
   GDBusMethodInvocation *invocation;
-  const char *action;
+  const GateRule *rule;
   char *grant; /* what a yes is a yes to */
   gboolean interactive;
   GCancellable *cancellable;
 } Check;
-
-/* ---- the table ---- */
-
-typedef struct
-{
-  const char *interface;
-  const char *method;
-  const char *action; /* NULL: everybody may */
-  gboolean owner;     /* whoever made the object may without the action */
-} Rule;
-
-static const Rule rules[] = {
-  { "org.ggtpm1.Device", "Refresh", NULL, FALSE },
-  { "org.ggtpm1.Device", "ReadClock", NULL, FALSE },
-  { "org.ggtpm1.Device", "GetRandom", NULL, FALSE },
-  { "org.ggtpm1.Device", "Hash", NULL, FALSE },
-  { "org.ggtpm1.Device", "GetProperties", NULL, FALSE },
-  { "org.ggtpm1.Health", "Check", NULL, FALSE },
-  { "org.ggtpm1.Health", "SelfTest", GGTPM_ACTION_SELF_TEST, FALSE },
-  { "org.ggtpm1.Health", "GetTestResult", NULL, FALSE },
-  { "org.ggtpm1.Health", "ResetLockout", GGTPM_ACTION_RESET_LOCKOUT, FALSE },
-  { "org.ggtpm1.Ownership", "Take", GGTPM_ACTION_OWN, FALSE },
-  { "org.ggtpm1.Ownership", "Release", GGTPM_ACTION_OWN, FALSE },
-  { "org.ggtpm1.Ownership", "Export", GGTPM_ACTION_OWN, FALSE },
-  { "org.ggtpm1.Platform", "ReadPcrs", NULL, FALSE },
-  { "org.ggtpm1.Platform", "ExtendPcr", GGTPM_ACTION_PCR, FALSE },
-  { "org.ggtpm1.Platform", "ResetPcr", GGTPM_ACTION_PCR, FALSE },
-  { "org.ggtpm1.Platform", "AllocatePcrs", GGTPM_ACTION_PCR, FALSE },
-  { "org.ggtpm1.Provisioning", "Provision", GGTPM_ACTION_PROVISION, FALSE },
-  { "org.ggtpm1.Provisioning", "RenderConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
-  { "org.ggtpm1.Provisioning", "Backup", GGTPM_ACTION_OWN, FALSE },
-  { "org.ggtpm1.Provisioning", "Restore", GGTPM_ACTION_OWN, FALSE },
-  { "org.ggtpm1.Provisioning", "RemoveToken", GGTPM_ACTION_PROVISION, FALSE },
-  { "org.ggtpm1.Provisioning", "CheckConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
-  { "org.ggtpm1.Provisioning", "RememberConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
-  { "org.ggtpm1.Provisioning", "ForgetConfig", GGTPM_ACTION_WRITE_CONFIG, FALSE },
-  { "org.ggtpm1.Provisioning", "CreateHandleKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Provisioning", "RemoveHandleKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Token", "CreateKey", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Token", "Verify", GGTPM_ACTION_USE_KEY, FALSE },
-  { "org.ggtpm1.Token", "ChangePin", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Token", "UnblockPin", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Token", "ChangeSoPin", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Key", "CreateCsr", GGTPM_ACTION_USE_KEY, FALSE },
-  { "org.ggtpm1.Key", "Sign", GGTPM_ACTION_USE_KEY, FALSE },
-  { "org.ggtpm1.Key", "InstallCertificate", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Key", "GetCertificate", NULL, FALSE },
-  { "org.ggtpm1.Key", "ExportPublicKey", NULL, FALSE },
-  { "org.ggtpm1.Key", "Verify", NULL, FALSE },
-  { "org.ggtpm1.Key", "Decrypt", GGTPM_ACTION_USE_KEY, FALSE },
-  { "org.ggtpm1.Key", "CreateSelfSigned", GGTPM_ACTION_USE_KEY, FALSE },
-  { "org.ggtpm1.Key", "Rotate", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Key", "Delete", GGTPM_ACTION_MANAGE_KEYS, FALSE },
-  { "org.ggtpm1.Job", "Cancel", GGTPM_ACTION_CANCEL_JOB, TRUE },
-};
-
-static const Rule *
-find_rule (const char *interface, const char *method)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)
-    if (g_str_equal (rules[i].interface, interface) && g_str_equal (rules[i].method, method))
-      return &rules[i];
-  return NULL;
-}
-
-gboolean
-gate_lookup (const char *interface, const char *method, const char **out_action)
-{
-  const Rule *rule = find_rule (interface, method);
-
-  if (rule == NULL)
-    return FALSE;
-  *out_action = rule->action;
-  return TRUE;
-}
 
 /* ---- what the gate knows of an object ---- */
 
@@ -180,95 +91,6 @@ get_details (gpointer skeleton)
   return g_variant_builder_end (&builder);
 }
 
-/* ---- senders ---- */
-
-static void
-sender_free (Sender *sender)
-{
-  if (sender->watch != 0)
-    g_bus_unwatch_name (sender->watch);
-  g_hash_table_unref (sender->grants);
-  g_free (sender->name);
-  g_free (sender);
-}
-
-static Sender *
-ensure_sender (Gate *gate, const char *name)
-{
-  Sender *sender = g_hash_table_lookup (gate->senders, name);
-
-  if (sender != NULL)
-    return sender;
-  sender = g_new0 (Sender, 1);
-  sender->gate = gate;
-  sender->name = g_strdup (name);
-  sender->grants = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_hash_table_insert (gate->senders, sender->name, sender);
-  return sender;
-}
-
-static void
-drop_idle_sender (Sender *sender)
-{
-  if (sender->n_calls == 0 && g_hash_table_size (sender->grants) == 0)
-    g_hash_table_remove (sender->gate->senders, sender->name);
-}
-
-static void
-on_sender_vanished (GDBusConnection *connection, const char *name, gpointer user_data)
-{
-  Sender *sender = user_data;
-  g_autoptr (GPtrArray) cancellables = g_ptr_array_new_with_free_func (g_object_unref);
-
-  for (guint i = 0; i < sender->gate->checks->len; i++)
-    {
-      Check *check = g_ptr_array_index (sender->gate->checks, i);
-
-      if (g_str_equal (g_dbus_method_invocation_get_sender (check->invocation), sender->name))
-        g_ptr_array_add (cancellables, g_object_ref (check->cancellable));
-    }
-  for (guint i = 0; i < cancellables->len; i++)
-    g_cancellable_cancel (g_ptr_array_index (cancellables, i));
-  g_hash_table_remove_all (sender->grants);
-  drop_idle_sender (sender);
-}
-
-static void
-watch_sender (Sender *sender)
-{
-  if (sender->watch == 0)
-    sender->watch = g_bus_watch_name_on_connection (sender->gate->connection, sender->name,
-                                                    G_BUS_NAME_WATCHER_FLAGS_NONE, NULL,
-                                                    on_sender_vanished, sender, NULL);
-}
-
-/* A call is under way until its invocation is answered, which frees it. */
-static void
-on_call_ended (gpointer user_data, GObject *where_it_was)
-{
-  Gate *gate = user_data;
-  Sender *sender = g_hash_table_lookup (gate->calls, where_it_was);
-
-  g_hash_table_remove (gate->calls, where_it_was);
-  sender->n_calls--;
-  drop_idle_sender (sender);
-}
-
-static gboolean
-admit (Gate *gate, GDBusMethodInvocation *invocation)
-{
-  Sender *sender = ensure_sender (gate, g_dbus_method_invocation_get_sender (invocation));
-
-  if (sender->n_calls >= GATE_MAX_CALLS)
-    return FALSE;
-  sender->n_calls++;
-  g_hash_table_insert (gate->calls, invocation, sender);
-  g_object_weak_ref (G_OBJECT (invocation), on_call_ended, gate);
-  return TRUE;
-}
-
-/* ---- remembered answers ---- */
-
 /* What polkit is asked: the action and the details, which its rules may look at. An object path may later be that of a
  * key with another label. */
 static char *
@@ -278,68 +100,6 @@ make_grant (gpointer skeleton, const char *action)
   g_autofree char *text = g_variant_print (details, FALSE);
 
   return g_strconcat (action, "\n", text, NULL);
-}
-
-static gboolean
-has_grant (Gate *gate, gpointer skeleton, GDBusMethodInvocation *invocation, const char *action)
-{
-  Sender *sender =
-      g_hash_table_lookup (gate->senders, g_dbus_method_invocation_get_sender (invocation));
-  g_autofree char *grant = make_grant (skeleton, action);
-
-  return sender != NULL && g_hash_table_contains (sender->grants, grant);
-}
-
-static void
-remember_grant (Gate *gate, GDBusMethodInvocation *invocation, const char *grant)
-{
-  Sender *sender = ensure_sender (gate, g_dbus_method_invocation_get_sender (invocation));
-
-  if (g_hash_table_size (sender->grants) >= MAX_GRANTS)
-    g_hash_table_remove_all (sender->grants);
-  g_hash_table_add (sender->grants, g_strdup (grant));
-}
-
-static gboolean
-forget_grants (gpointer name, gpointer value, gpointer user_data)
-{
-  Sender *sender = value;
-
-  g_hash_table_remove_all (sender->grants);
-  return sender->n_calls == 0;
-}
-
-static void
-on_polkit_changed (GDBusConnection *connection,
-                   const char *sender_name,
-                   const char *object_path,
-                   const char *interface_name,
-                   const char *signal_name,
-                   GVariant *parameters,
-                   gpointer user_data)
-{
-  Gate *gate = user_data;
-
-  g_hash_table_foreach_remove (gate->senders, forget_grants, NULL);
-}
-
-static void
-on_polkit_appeared (GDBusConnection *connection,
-                    const char *name,
-                    const char *owner,
-                    gpointer user_data)
-{
-  Gate *gate = user_data;
-
-  g_hash_table_foreach_remove (gate->senders, forget_grants, NULL);
-}
-
-static void
-on_polkit_vanished (GDBusConnection *connection, const char *name, gpointer user_data)
-{
-  Gate *gate = user_data;
-
-  g_hash_table_foreach_remove (gate->senders, forget_grants, NULL);
 }
 
 /* ---- one call ---- */
@@ -401,15 +161,9 @@ static void
 pass_check (Check *check, gboolean remember)
 {
   if (remember && !g_cancellable_is_cancelled (check->cancellable))
-    remember_grant (check->gate, check->invocation, check->grant);
+    callers_remember (check->gate->callers, g_dbus_method_invocation_get_sender (check->invocation),
+                      check->grant);
   pass (check->skeleton, check->invocation);
-}
-
-/* What gives out the auths of the chip, or makes what is sealed to PCRs useless, is not for the group of consumers. */
-static gboolean
-is_for_root (const char *action)
-{
-  return g_str_equal (action, GGTPM_ACTION_OWN) || g_str_equal (action, GGTPM_ACTION_PCR);
 }
 
 static void
@@ -426,8 +180,8 @@ fallback_done (GObject *source, GAsyncResult *result, gpointer user_data)
     pass_check (check, TRUE);
   else
     refuse (check->invocation, GGTPM_ERROR_NOT_AUTHORIZED, "%s: without polkit only root %smay",
-            check->action,
-            is_for_root (check->action) ? "" : "and members of the group of the daemon ");
+            check->rule->action,
+            check->rule->extra == GATE_ROOT_ALONE ? "" : "and members of the group of the daemon ");
 }
 
 static void check_done (GObject *source, GAsyncResult *result, gpointer user_data);
@@ -437,7 +191,7 @@ ask (Check *check, gboolean interactive)
 {
   check->interactive = interactive;
   polkit_check_async (check->gate->connection,
-                      g_dbus_method_invocation_get_sender (check->invocation), check->action,
+                      g_dbus_method_invocation_get_sender (check->invocation), check->rule->action,
                       get_details (check->skeleton), interactive, check->cancellable, check_done,
                       check);
 }
@@ -470,19 +224,19 @@ act_on_answer (Check *check, PolkitAnswer answer)
       else
         refuse (check->invocation, GGTPM_ERROR_NOT_AUTHORIZED,
                 "%s needs an authentication, and this call does not allow to ask for one",
-                check->action);
+                check->rule->action);
       break;
     case POLKIT_ANSWER_ABSENT:
       polkit_fallback_async (check->gate->connection,
                              g_dbus_method_invocation_get_sender (check->invocation),
-                             is_for_root (check->action) ? (gid_t)-1 : check->gate->group,
+                             check->rule->extra == GATE_ROOT_ALONE ? (gid_t)-1 : check->gate->group,
                              check->cancellable, fallback_done, check);
       g_steal_pointer (&owned);
       break;
     case POLKIT_ANSWER_NO:
     default:
       refuse (check->invocation, GGTPM_ERROR_NOT_AUTHORIZED, "%s is not granted by polkit",
-              check->action);
+              check->rule->action);
       break;
     }
 }
@@ -506,19 +260,35 @@ static void
 begin_check (Gate *gate,
              GDBusInterfaceSkeleton *skeleton,
              GDBusMethodInvocation *invocation,
-             const char *action)
+             const GateRule *rule)
 {
   Check *check = g_new0 (Check, 1);
 
   check->gate = gate;
   check->skeleton = g_object_ref (skeleton);
   check->invocation = invocation;
-  check->action = action;
-  check->grant = make_grant (skeleton, action);
+  check->rule = rule;
+  check->grant = make_grant (skeleton, rule->action);
   check->cancellable = g_cancellable_new ();
   g_ptr_array_add (gate->checks, check);
-  watch_sender (ensure_sender (gate, g_dbus_method_invocation_get_sender (invocation)));
+  callers_watch (gate->callers, g_dbus_method_invocation_get_sender (invocation));
   ask (check, FALSE);
+}
+
+static gboolean
+may_without_asking (const Ticket *ticket,
+                    GDBusInterfaceSkeleton *skeleton,
+                    const char *sender,
+                    const GateRule *rule)
+{
+  g_autofree char *grant = NULL;
+
+  if (rule->action == NULL)
+    return TRUE;
+  if (rule->extra == GATE_OWNER_TOO && g_strcmp0 (ticket->owner, sender) == 0)
+    return TRUE;
+  grant = make_grant (skeleton, rule->action);
+  return callers_may (ticket->gate->callers, sender, grant);
 }
 
 static void
@@ -533,7 +303,7 @@ on_method_call (GDBusConnection *connection,
 {
   GDBusInterfaceSkeleton *skeleton = user_data;
   Ticket *ticket = get_ticket (skeleton);
-  const Rule *rule = find_rule (interface_name, method_name);
+  const GateRule *rule = gate_table_lookup (interface_name, method_name);
 
   if (rule == NULL || ticket == NULL)
     refuse (invocation, GGTPM_ERROR_NOT_AUTHORIZED, "nobody may call %s.%s", interface_name,
@@ -541,14 +311,13 @@ on_method_call (GDBusConnection *connection,
   else if (g_variant_get_size (parameters) > GATE_MAX_BYTES)
     refuse (invocation, GGTPM_ERROR_INVALID_ARGS, "the arguments are longer than %d bytes",
             GATE_MAX_BYTES);
-  else if (!admit (ticket->gate, invocation))
+  else if (!callers_admit (ticket->gate->callers, invocation, GATE_MAX_CALLS))
     refuse (invocation, GGTPM_ERROR_BUSY, "%d calls of yours are under way: wait for one to end",
             GATE_MAX_CALLS);
-  else if (rule->action == NULL || (rule->owner && g_strcmp0 (ticket->owner, sender) == 0) ||
-           has_grant (ticket->gate, skeleton, invocation, rule->action))
+  else if (may_without_asking (ticket, skeleton, sender, rule))
     pass (skeleton, invocation);
   else
-    begin_check (ticket->gate, skeleton, invocation, rule->action);
+    begin_check (ticket->gate, skeleton, invocation, rule);
 }
 
 /* ---- gated types ---- */
@@ -606,6 +375,24 @@ gate_new_skeleton (Gate *gate, GType skeleton_type)
   return skeleton;
 }
 
+/* Nobody waits for what its calls ask of polkit. */
+static void
+on_caller_vanished (const char *name, gpointer user_data)
+{
+  Gate *gate = user_data;
+  g_autoptr (GPtrArray) cancellables = g_ptr_array_new_with_free_func (g_object_unref);
+
+  for (guint i = 0; i < gate->checks->len; i++)
+    {
+      Check *check = g_ptr_array_index (gate->checks, i);
+
+      if (g_str_equal (g_dbus_method_invocation_get_sender (check->invocation), name))
+        g_ptr_array_add (cancellables, g_object_ref (check->cancellable));
+    }
+  for (guint i = 0; i < cancellables->len; i++)
+    g_cancellable_cancel (g_ptr_array_index (cancellables, i));
+}
+
 Gate *
 gate_new (GDBusConnection *connection, const char *group)
 {
@@ -614,27 +401,14 @@ gate_new (GDBusConnection *connection, const char *group)
 
   gate->connection = g_object_ref (connection);
   gate->group = entry != NULL ? entry->gr_gid : (gid_t)-1;
-  gate->senders =
-      g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)sender_free);
-  gate->calls = g_hash_table_new (NULL, NULL);
+  gate->callers = callers_new (connection, on_caller_vanished, gate);
   gate->checks = g_ptr_array_new ();
-  gate->changed_id = g_dbus_connection_signal_subscribe (
-      connection, POLKIT_BUS_NAME, POLKIT_INTERFACE, "Changed", POLKIT_PATH, NULL,
-      G_DBUS_SIGNAL_FLAGS_NONE, on_polkit_changed, gate, NULL);
-  gate->polkit_watch =
-      g_bus_watch_name_on_connection (connection, POLKIT_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
-                                      on_polkit_appeared, on_polkit_vanished, gate, NULL);
   return gate;
 }
 
 void
 gate_free (Gate *gate)
 {
-  GHashTableIter iter;
-  gpointer invocation;
-
-  g_bus_unwatch_name (gate->polkit_watch);
-  g_dbus_connection_signal_unsubscribe (gate->connection, gate->changed_id);
   for (guint i = 0; i < gate->checks->len; i++)
     {
       Check *check = g_ptr_array_index (gate->checks, i);
@@ -642,12 +416,8 @@ gate_free (Gate *gate)
       check->gate = NULL;
       g_cancellable_cancel (check->cancellable);
     }
-  g_hash_table_iter_init (&iter, gate->calls);
-  while (g_hash_table_iter_next (&iter, &invocation, NULL))
-    g_object_weak_unref (G_OBJECT (invocation), on_call_ended, gate);
   g_ptr_array_unref (gate->checks);
-  g_hash_table_unref (gate->calls);
-  g_hash_table_unref (gate->senders);
+  callers_free (gate->callers);
   g_object_unref (gate->connection);
   g_free (gate);
 }

@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 /*
- * Gate: nothing reaches a handler without it. Who may call what is the table in gate.c (interface, method, polkit
+ * Gate: nothing reaches a handler without it. Who may call what is the table in gate-table.c (interface, method, polkit
  * action); what is not in it is denied. polkit is asked over the bus, asynchronously; where it is not installed, root
  * and the group `ggtpm` may. A positive answer without interaction is kept per (sender, action, object) until polkit's
  * Changed signal or until the sender leaves.
@@ -41,8 +41,5 @@ gpointer gate_new_skeleton (Gate *gate, GType skeleton_type);
 void gate_set_owner (gpointer skeleton, const char *sender);
 /* What polkit's dialogs and rules are told of the object, beside the action: `token`, `key`. */
 void gate_set_detail (gpointer skeleton, const char *name, const char *value);
-
-/* The table, for the test that walks the generated interfaces against it. NULL action: everybody may. */
-gboolean gate_lookup (const char *interface, const char *method, const char **out_action);
 
 G_END_DECLS

@@ -211,12 +211,6 @@ store_check_database (Store *self, GError **error)
          store_database_check (database, error);
 }
 
-gid_t
-store_get_group (Store *self)
-{
-  return self->group;
-}
-
 char *
 store_make_stamp (const char *path)
 {

@@ -33,8 +33,6 @@ const char *store_get_database (Store *store);
 gboolean store_exists (Store *store);
 /* The same without a Store. Any thread. */
 gboolean store_exists_below (const char *state_dir);
-/* The group of consumers; -1 where it does not exist. */
-gid_t store_get_group (Store *store);
 
 /* Whether the database has a token of that label; reads the file alone. Errors: GGTPM_ERROR_STORE. */
 gboolean store_has_token (Store *store, const char *token, gboolean *out_found, GError **error)

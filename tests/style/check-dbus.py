@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 
 import tree
 
-GATE = 'daemon/bus/gate.c'
+GATE = 'daemon/bus/gate-table.c'
 BUS_POLICY = 'dbus/org.ggtpm1.conf.in'
 SECURITY = 'docs/security.md'
 POLKIT_DTD = '/usr/share/polkit-1/policyconfig-1.dtd'

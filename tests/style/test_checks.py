@@ -33,9 +33,9 @@ INTERFACE = '''<node>
 '''
 FILES = {
     'meson.build': "# SPDX-FileCopyrightText: the ggtpmd authors\n# SPDX-License-Identifier: BSD-2-Clause\n"
-                   "sources = ['thing.c', 'gate.c']\n",
-    'daemon/bus/gate.c': HEAD + '#include "gate.h"\n\nstatic const Rule rules[] = {\n'
-                         '  { "org.ggtpm1.Thing", "Do", GGTPM_ACTION_USE_KEY, FALSE },\n};\n',
+                   "sources = ['thing.c', 'gate-table.c']\n",
+    'daemon/bus/gate-table.c': HEAD + '#include "gate-table.h"\n\nstatic const GateRule rules[] = {\n'
+                         '  { "org.ggtpm1.Thing", "Do", GGTPM_ACTION_USE_KEY, GATE_PLAIN },\n};\n',
     'daemon/token/thing.h': HEAD + '#pragma once\n\nvoid thing_do (void);\n',
     'daemon/token/thing.c': HEAD + '#include "thing.h"\n\nvoid\nthing_do (void)\n{\n}\n',
     'dbus/org.ggtpm1.Thing.xml': INTERFACE,
@@ -77,7 +77,7 @@ FAULTS = [
     ('format', TOOL, 'true', 'true ' + 'x' * 120, 'thing:4: 125 characters'),
     ('heads', C, 'BSD-2-Clause', 'MIT', 'no line'),
     ('heads', H, '#pragma once\n', '', 'no #pragma once'),
-    ('includes', C, '#include "thing.h"\n', '#include "thing.h"\n\n#include "bus/gate.h"\n', 'may not include'),
+    ('includes', C, '#include "thing.h"\n', '#include "thing.h"\n\n#include "bus/gate-table.h"\n', 'may not include'),
     ('includes', C, '#include "thing.h"\n', '#include "thing.h"\n\n#include <systemd/sd-daemon.h>\n', 'no place here'),
     ('includes', C, '#include "thing.h"\n', '#include <glib.h>\n\n#include "thing.h"\n', 'own header comes first'),
     ('includes', C, '#include "thing.h"\n', '#include "thing.h"\n#include "none.h"\n', 'there is no none.h'),
@@ -96,7 +96,7 @@ class Checks(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.tree = directory.name
         others = {
-            'daemon/bus/gate.h': HEAD + '#pragma once\n',
+            'daemon/bus/gate-table.h': HEAD + '#pragma once\n',
             'daemon/token/other.h': HEAD + '#pragma once\n#include "thing.h"\n',
         }
         for path, text in (FILES | others).items():

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-#include "bus/gate.h"
+#include "bus/gate-table.h"
 #include "dbus/names.h"
 #include "ggtpm-generated.h"
 
@@ -30,13 +30,13 @@ test_every_method_is_in_the_table (void)
   for (GDBusInterfaceInfo *const *interface = get_interfaces (); *interface != NULL; interface++)
     for (GDBusMethodInfo **method = (*interface)->methods; method && *method; method++, n++)
       {
-        const char *action = "untouched";
+        const GateRule *rule = gate_table_lookup ((*interface)->name, (*method)->name);
 
-        if (!gate_lookup ((*interface)->name, (*method)->name, &action))
+        if (rule == NULL)
           g_error ("%s.%s is not in the gate's table: nobody may call it", (*interface)->name,
                    (*method)->name);
-        if (action != NULL)
-          g_assert_true (g_str_has_prefix (action, "org.ggtpm1."));
+        if (rule->action != NULL)
+          g_assert_true (g_str_has_prefix (rule->action, "org.ggtpm1."));
       }
   g_assert_cmpuint (n, >=, 21);
 }
@@ -58,21 +58,19 @@ test_what_everybody_may (void)
     for (GDBusMethodInfo **method = (*interface)->methods; method && *method; method++)
       {
         g_autofree char *name = g_strconcat ((*interface)->name, ".", (*method)->name, NULL);
-        const char *action = NULL;
+        const GateRule *rule = gate_table_lookup ((*interface)->name, (*method)->name);
 
-        g_assert_true (gate_lookup ((*interface)->name, (*method)->name, &action));
-        g_assert_cmpint (action == NULL, ==, g_strv_contains (open, name));
+        g_assert_nonnull (rule);
+        g_assert_cmpint (rule->action == NULL, ==, g_strv_contains (open, name));
       }
 }
 
 static void
 test_unknown_is_denied (void)
 {
-  const char *action = NULL;
-
-  g_assert_false (gate_lookup ("org.ggtpm1.Health", "Destroy", &action));
-  g_assert_false (gate_lookup ("org.ggtpm1.Nothing", "Check", &action));
-  g_assert_false (gate_lookup ("", "", &action));
+  g_assert_null (gate_table_lookup ("org.ggtpm1.Health", "Destroy"));
+  g_assert_null (gate_table_lookup ("org.ggtpm1.Nothing", "Check"));
+  g_assert_null (gate_table_lookup ("", ""));
 }
 
 static void
@@ -90,11 +88,11 @@ test_options_come_last (void)
   for (GDBusInterfaceInfo *const *interface = get_interfaces (); *interface != NULL; interface++)
     for (GDBusMethodInfo **method = (*interface)->methods; method && *method; method++)
       {
-        const char *action = NULL;
+        const GateRule *rule = gate_table_lookup ((*interface)->name, (*method)->name);
         guint n = 0;
 
-        g_assert_true (gate_lookup ((*interface)->name, (*method)->name, &action));
-        if (action == NULL)
+        g_assert_nonnull (rule);
+        if (rule->action == NULL)
           continue;
         while ((*method)->in_args[n] != NULL)
           n++;
