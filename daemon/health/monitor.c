@@ -3,11 +3,10 @@
 
 #include "monitor.h"
 
-#include "build-config.h"
 #include "common/log.h"
 #include "dbus/error.h"
 #include "healing.h"
-#include "lockout.h"
+#include "issues.h"
 #include "request.h"
 
 #define FIRST_RETRY_S 1
@@ -64,74 +63,36 @@ now_s (void)
   return g_get_real_time () / G_USEC_PER_SEC;
 }
 
-static const HealthIssue *
-find_issue (GPtrArray *issues, const char *id)
+static void
+on_issue_cleared (const HealthIssue *issue, gpointer user_data)
 {
-  for (guint i = 0; i < issues->len; i++)
-    {
-      const HealthIssue *issue = g_ptr_array_index (issues, i);
-
-      if (g_str_equal (issue->id, id))
-        return issue;
-    }
-  return NULL;
+  g_signal_emit (user_data, signals[SIGNAL_ISSUE_CLEARED], 0, issue->id);
 }
 
 static void
-tell_issues (Monitor *monitor, GPtrArray *old_issues)
+on_issue_raised (const HealthIssue *issue, gpointer user_data)
 {
-  g_autoptr (GPtrArray) issues = g_ptr_array_ref (monitor->issues);
-
-  for (guint i = 0; i < old_issues->len; i++)
-    {
-      const HealthIssue *issue = g_ptr_array_index (old_issues, i);
-
-      if (find_issue (issues, issue->id) != NULL)
-        continue;
-      log_issue_cleared (issue->id, health_severity_to_string (issue->severity), issue->text);
-      g_signal_emit (monitor, signals[SIGNAL_ISSUE_CLEARED], 0, issue->id);
-    }
-  for (guint i = 0; i < issues->len; i++)
-    {
-      const HealthIssue *issue = g_ptr_array_index (issues, i);
-      const HealthIssue *old = find_issue (old_issues, issue->id);
-
-      if (old != NULL && old->severity == issue->severity)
-        continue;
-      log_issue (issue->id, health_severity_to_string (issue->severity), issue->text,
-                 issue->remedy);
-      g_signal_emit (monitor, signals[SIGNAL_ISSUE_RAISED], 0, issue);
-    }
+  g_signal_emit (user_data, signals[SIGNAL_ISSUE_RAISED], 0, issue);
 }
 
-static char *
-list_ids (GPtrArray *issues)
-{
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  for (guint i = 0; i < issues->len; i++)
-    {
-      const HealthIssue *issue = g_ptr_array_index (issues, i);
-
-      g_string_append_printf (text, "%s%s", i == 0 ? "" : ", ", issue->id);
-    }
-  return g_string_free (g_steal_pointer (&text), FALSE);
-}
+static const IssuesFuncs issues_funcs = { .cleared = on_issue_cleared, .raised = on_issue_raised };
 
 /* Applies the rules to the facts and tells who listens. What is the same as before the bus leaves out by itself. */
 static void
 update (Monitor *monitor)
 {
   g_autoptr (GPtrArray) old_issues = g_steal_pointer (&monitor->issues);
+  g_autoptr (GPtrArray) issues = NULL;
   HealthState old_state = monitor->state;
 
-  monitor->issues = rules_evaluate (&monitor->facts, now_s (), old_issues);
+  issues = rules_evaluate (&monitor->facts, now_s (), old_issues);
+  monitor->issues = g_ptr_array_ref (issues);
   monitor->state = rules_get_state (&monitor->facts, monitor->issues);
   g_signal_emit (monitor, signals[SIGNAL_CHANGED], 0);
-  tell_issues (monitor, old_issues);
+  issues_tell (old_issues, issues, &issues_funcs, monitor);
   if (old_state != monitor->state)
     {
-      g_autofree char *ids = list_ids (monitor->issues);
+      g_autofree char *ids = issues_list_ids (issues);
 
       log_event (LOG_EVENT_STATE_CHANGED, "health: %s, was %s%s%s",
                  health_state_to_string (monitor->state), health_state_to_string (old_state),
@@ -142,67 +103,11 @@ update (Monitor *monitor)
 }
 
 static void
-set_facts_device (Monitor *monitor, HealthDevice device, const char *reason)
-{
-  g_autofree char *copy = g_strdup (reason);
-
-  monitor->facts.device = device;
-  g_free (monitor->facts.device_reason);
-  monitor->facts.device_reason = g_steal_pointer (&copy);
-}
-
-/* What is not known to be so now is not known. What the chip is (fixed) stays: the values are those last read. */
-static void
-forget_values (Monitor *monitor)
-{
-  monitor->facts.have_variable = FALSE;
-  monitor->facts.have_test_result = FALSE;
-  monitor->facts.testing_since = 0;
-}
-
-static void
 take_values (Monitor *monitor, const Reading *reading, gboolean tpm_was_reset)
 {
-  HealthFacts *facts = &monitor->facts;
-
-  set_facts_device (monitor, HEALTH_DEVICE_OK, NULL);
-  if (reading->have_fixed)
-    {
-      facts->have_fixed = TRUE;
-      facts->fixed = reading->fixed;
-    }
-  facts->have_variable = reading->have_variable;
-  facts->trend = reading->trend;
-  if (reading->have_variable)
-    {
-      facts->variable = reading->variable;
-      facts->lockout_auth_known = reading->lockout_auth_known;
-    }
-  if (reading->have_variable && (tpm_was_reset || !facts->have_last_shutdown))
-    {
-      facts->have_last_shutdown = TRUE;
-      facts->last_shutdown_orderly =
-          (reading->variable.startup_clear & TPMA_STARTUP_CLEAR_ORDERLY) != 0;
-    }
-  if (reading->have_run)
-    {
-      facts->have_run = TRUE;
-      facts->power = reading->power;
-      facts->went_back = reading->went_back;
-    }
-  g_clear_pointer (&facts->latencies, g_array_unref);
-  facts->latencies = reading->latencies != NULL ? g_array_ref (reading->latencies) : NULL;
-  facts->totals = reading->totals;
-  facts->have_test_result = TRUE;
-  facts->test_result = reading->test_result;
-  facts->have_access = TRUE;
-  facts->access = reading->access;
-  if (reading->test_result != TPM2_RC_TESTING)
-    facts->testing_since = 0;
-  else if (facts->testing_since == 0)
-    facts->testing_since = now_s ();
   monitor->last_check = now_s ();
   monitor->retry_s = 0;
+  health_facts_take (&monitor->facts, reading, tpm_was_reset, monitor->last_check);
 }
 
 /* A full queue or a busy chip tells nothing about it: the old values stay, the next poll asks again. */
@@ -214,8 +119,8 @@ take_failure (Monitor *monitor, const GError *error)
       g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_NO_RESOURCES) ||
       g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED))
     return;
-  forget_values (monitor);
-  set_facts_device (monitor, HEALTH_DEVICE_IO, error->message);
+  health_facts_forget (&monitor->facts);
+  health_facts_set_device (&monitor->facts, HEALTH_DEVICE_IO, error->message);
 }
 
 static void
@@ -374,8 +279,8 @@ monitor_set_device (Monitor *monitor,
       return;
     }
 
-  forget_values (monitor);
-  set_facts_device (monitor, device, reason);
+  health_facts_forget (&monitor->facts);
+  health_facts_set_device (&monitor->facts, device, reason);
   schedule (monitor);
   update (monitor);
   if (ready != NULL)
@@ -385,49 +290,22 @@ monitor_set_device (Monitor *monitor,
 void
 monitor_set_platform (Monitor *monitor, PlatformFacts *platform)
 {
-  g_clear_pointer (&monitor->facts.platform, platform_facts_free);
-  monitor->facts.platform = platform;
+  health_facts_set_platform (&monitor->facts, platform);
   update (monitor);
-}
-
-/* ---- keys ---- */
-
-static gboolean
-is_gone (gpointer name, gpointer reason, gpointer store)
-{
-  return store_facts_find_key (store, name) == NULL;
 }
 
 void
 monitor_set_store (Monitor *monitor, StoreFacts *store, StoreAccess access)
 {
-  g_clear_pointer (&monitor->facts.store, store_facts_free);
-  monitor->facts.store = store;
-  monitor->facts.have_access = TRUE;
-  monitor->facts.access = access;
-  g_hash_table_foreach_remove (monitor->facts.unusable, is_gone, store);
+  health_facts_set_store (&monitor->facts, store, access);
   update (monitor);
-}
-
-/* Who calls with a wrong PIN, in vain, or while the chip is busy says nothing of the key. */
-static gboolean
-is_of_key (const GError *error)
-{
-  return g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_STORE) ||
-         g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_TPM_FAILURE);
 }
 
 void
 monitor_note_key_use (Monitor *monitor, const char *name, const GError *error)
 {
-  GHashTable *unusable = monitor->facts.unusable;
-
-  if (error == NULL ? !g_hash_table_remove (unusable, name)
-                    : !is_of_key (error) || g_hash_table_contains (unusable, name))
-    return;
-  if (error != NULL)
-    g_hash_table_insert (unusable, g_strdup (name), g_strdup (error->message));
-  update (monitor);
+  if (health_facts_note_key_use (&monitor->facts, name, error))
+    update (monitor);
 }
 
 /* ---- checks on demand ---- */
@@ -534,27 +412,13 @@ monitor_get_last_check (Monitor *monitor)
 Monitor *
 monitor_new (const Config *config, Worker *worker, Latency *latency, Tally *tally)
 {
-  static const char *const advisories[] = { GGTPM_SYSCONFDIR "/advisories.conf",
-                                            GGTPM_DATADIR "/advisories.conf", NULL };
-  g_autoptr (GError) error = NULL;
   Monitor *monitor = g_object_new (TYPE_MONITOR, NULL);
 
   monitor->config = config;
   monitor->worker = worker;
   monitor->latency = latency;
   healing_init (&monitor->healing, config, tally, on_healed, monitor);
-  monitor->facts.advisories = advisories_load (advisories);
-  monitor->facts.is_alongside = config->mode == CONFIG_MODE_ALONGSIDE;
-  monitor->facts.policy = (LockoutPolicy){ config->lockout_max, config->lockout_interval_s,
-                                           config->lockout_recovery_s };
-  if (!lockout_record_load (config->state_dir, &monitor->facts.lockout, &error))
-    g_warning ("what is known of refused lockout resets cannot be read: %s", error->message);
-  g_clear_error (&error);
-  if (!power_record_load (config->state_dir, &monitor->facts.power, &error))
-    g_warning ("what is known of power cuts cannot be read: %s", error->message);
-  g_clear_error (&error);
-  if (!trend_record_load (config->state_dir, &monitor->facts.trend, &error))
-    g_warning ("what is known of the lockout counter cannot be read: %s", error->message);
+  health_facts_init (&monitor->facts, config);
   return monitor;
 }
 
@@ -563,7 +427,6 @@ monitor_init (Monitor *monitor)
 {
   monitor->cancellable = g_cancellable_new ();
   monitor->issues = g_ptr_array_new_with_free_func ((GDestroyNotify)health_issue_free);
-  monitor->facts.unusable = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   request_init (&monitor->running);
   request_init (&monitor->next);
 }
@@ -581,12 +444,7 @@ monitor_finalize (GObject *object)
   request_clear (&monitor->running);
   request_clear (&monitor->next);
   g_clear_pointer (&monitor->issues, g_ptr_array_unref);
-  g_clear_pointer (&monitor->facts.advisories, g_ptr_array_unref);
-  g_clear_pointer (&monitor->facts.latencies, g_array_unref);
-  g_clear_pointer (&monitor->facts.device_reason, g_free);
-  g_clear_pointer (&monitor->facts.platform, platform_facts_free);
-  g_clear_pointer (&monitor->facts.store, store_facts_free);
-  g_clear_pointer (&monitor->facts.unusable, g_hash_table_unref);
+  health_facts_clear (&monitor->facts);
   G_OBJECT_CLASS (monitor_parent_class)->finalize (object);
 }
 

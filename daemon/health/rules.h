@@ -5,15 +5,7 @@
 
 #include <gio/gio.h>
 
-#include "advisories.h"
-#include "baseline.h"
-#include "common/store-access.h"
-#include "lockout.h"
-#include "platform-facts.h"
-#include "power.h"
-#include "store-facts.h"
-#include "tpm/properties.h"
-#include "trend.h"
+#include "health-facts.h"
 
 G_BEGIN_DECLS
 
@@ -24,58 +16,6 @@ typedef enum
   HEALTH_STATE_DEGRADED,
   HEALTH_STATE_FAILED,
 } HealthState;
-
-typedef enum
-{
-  HEALTH_DEVICE_UNKNOWN, /* not opened yet */
-  HEALTH_DEVICE_OK,
-  HEALTH_DEVICE_MISSING,
-  HEALTH_DEVICE_BUSY,
-  HEALTH_DEVICE_IO, /* also: no permission, answers garbage */
-} HealthDevice;
-
-/* What the dictionary-attack parameters should be, by the configuration; 0: any. */
-typedef struct
-{
-  guint max;
-  guint interval_s;
-  guint recovery_s;
-} LockoutPolicy;
-
-/*
- * All that rules look at. What was not read is marked so: unknown is never taken for good. Where a `have_` is FALSE the
- * values beside it are zeros or the last known.
- */
-typedef struct
-{
-  HealthDevice device;
-  gboolean is_alongside; /* another resource manager has the device */
-  char *device_reason;
-  gboolean have_fixed;
-  FixedProperties fixed;
-  gboolean have_variable;
-  VariableProperties variable;
-  gboolean have_test_result;
-  TPM2_RC test_result;  /* 0x101 also when the chip answered any command with it */
-  gint64 testing_since; /* seconds since the epoch: first seen at 0x90a; 0: it is not */
-  gboolean have_last_shutdown;
-  gboolean last_shutdown_orderly; /* startup_clear.orderly as first read after a TPM reset */
-  gboolean have_run;
-  PowerRecord power;
-  TrendRecord trend;
-  gboolean went_back;          /* the chip's reset counter, against what was recorded */
-  LockoutRecord lockout;       /* what the chip has refused us */
-  gboolean lockout_auth_known; /* it is set, and by us */
-  LockoutPolicy policy;
-  GPtrArray *advisories;   /* of Advisory; NULL: none */
-  GArray *latencies;       /* of HealthLatency, ordered by TPM_CC; NULL: none */
-  LatencyTotals totals;    /* of the commands that the broker has sent */
-  PlatformFacts *platform; /* NULL: not read */
-  StoreFacts *store;       /* NULL: not listed */
-  GHashTable *unusable;    /* `TOKEN/KEY` to why it cannot be used, both char *; NULL: none */
-  gboolean have_access;
-  StoreAccess access;
-} HealthFacts;
 
 /* From then on a self-test that is under way is taken for one that does not end, in seconds. */
 #define RULES_TESTING_PATIENCE_S 10
