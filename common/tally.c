@@ -77,6 +77,8 @@ tally_watch (Tally *tally, GSourceOnceFunc func, gpointer user_data)
   if (source != NULL)
     {
       g_source_set_callback (source, on_added, tally, NULL);
+      /* something may have been added before */
+      g_source_set_ready_time (source, 0);
       g_source_attach (source, g_main_context_get_thread_default ());
     }
   g_mutex_lock (&tally->lock);
