@@ -81,7 +81,7 @@ checks_board_overlay (Checks *checks)
 {
   static const char *const overlays[] = { "tpm-slb9670", "tpm-slb9673", NULL };
   const char *path = checks_find (checks, config_files);
-  gboolean has_tpm = checks_exists (checks, "/sys/class/tpm/tpm0");
+  gboolean has_tpm = checks_exists (checks, checks->sysfs);
   g_autofree char *text = path != NULL ? checks_read (checks, path) : NULL;
   g_autofree char *remedy = NULL;
 

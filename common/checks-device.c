@@ -9,9 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CHIP     "/dev/tpm0"
-#define RESOURCE "/dev/tpmrm0"
-#define WORLD    0007
+#define WORLD 0007
 #define PLUG                                                                                       \
   "see that the board sits on pin 1 of the header, that SPI is on and that the overlay is in "     \
   "config.txt; then restart and look at `dmesg | grep -i tpm`"
@@ -52,7 +50,18 @@ add_missing (Checks *checks)
   g_autofree char *device = find_spi_device (checks);
   gboolean is_board = checks_exists (checks, "/boot/firmware/config.txt") ||
                       checks_exists (checks, "/boot/config.txt");
+  g_auto (GStrv) others = checks_list (checks, "/sys/class/tpm");
 
+  /* one that was taken away and came back, or a second chip */
+  if (others != NULL && others[0] != NULL)
+    {
+      g_autofree char *remedy = g_strdup_printf (
+          "write Tcti=device:/dev/%s into ggtpmd.conf, and restart ggtpmd", others[0]);
+
+      checks_add (checks->results, "device.driver", CHECK_FAULT, remedy,
+                  "the kernel has %s, and no %s", others[0], checks->chip + strlen ("/dev/"));
+      return;
+    }
   if (device != NULL)
     checks_add (checks->results, "device.driver", CHECK_FAULT,
                 "load it with `modprobe tpm_tis_spi`; if it is loaded, the chip does not answer: "
@@ -66,10 +75,12 @@ add_missing (Checks *checks)
 void
 checks_device_driver (Checks *checks)
 {
-  g_autofree char *version = checks_read (checks, "/sys/class/tpm/tpm0/tpm_version_major");
-  g_autofree char *driver = read_link_name (checks, "/sys/class/tpm/tpm0/device/driver");
+  g_autofree char *version_path = g_build_filename (checks->sysfs, "tpm_version_major", NULL);
+  g_autofree char *driver_path = g_build_filename (checks->sysfs, "device", "driver", NULL);
+  g_autofree char *version = checks_read (checks, version_path);
+  g_autofree char *driver = read_link_name (checks, driver_path);
 
-  if (!checks_exists (checks, "/sys/class/tpm/tpm0"))
+  if (!checks_exists (checks, checks->sysfs))
     add_missing (checks);
   else if (version != NULL && version[0] == '1')
     checks_add (checks->results, "device.driver", CHECK_FAULT, "put in a TPM 2.0",
@@ -95,7 +106,7 @@ check_node (Checks *checks, const char *node)
     {
       gboolean missing = errno == ENOENT || errno == ENOTDIR;
 
-      if (missing && g_str_equal (node, RESOURCE))
+      if (missing && g_str_equal (node, checks->resource))
         checks_add (checks->results, "device.node", CHECK_NOT_APPLICABLE, NULL,
                     "there is no %s, which ggtpmd does not need", node);
       else
@@ -112,7 +123,7 @@ check_node (Checks *checks, const char *node)
     checks_add (checks->results, "device.node", CHECK_FAULT,
                 "run systemd-sysusers, or install the package tpm-udev",
                 "there is no user %s to own %s", GGTPM_USER, node);
-  else if (g_str_equal (node, CHIP) &&
+  else if (g_str_equal (node, checks->chip) &&
            (status.st_uid != checks->tree->chip_user || (mode & 0600) != 0600))
     checks_add (checks->results, "device.node", CHECK_FAULT, remedy,
                 "%s is not %s's to use (uid %u, mode %04o)", node, GGTPM_USER, (guint)status.st_uid,
@@ -124,8 +135,8 @@ check_node (Checks *checks, const char *node)
 void
 checks_device_nodes (Checks *checks)
 {
-  check_node (checks, CHIP);
-  check_node (checks, RESOURCE);
+  check_node (checks, checks->chip);
+  check_node (checks, checks->resource);
 }
 
 /* Rules of others that open the chip to everybody. Free with g_free(). */
@@ -199,10 +210,10 @@ find_open_node (const Checks *checks, const char *pid, gboolean *out_hidden)
       g_autofree char *path = g_strdup_printf ("%s%s/%s", checks->tree->root, dir, names[i]);
       g_autofree char *target = g_file_read_link (path, NULL);
 
-      if (g_strcmp0 (target, CHIP) == 0)
-        return CHIP;
-      if (g_strcmp0 (target, RESOURCE) == 0)
-        return RESOURCE;
+      if (g_strcmp0 (target, checks->chip) == 0)
+        return checks->chip;
+      if (g_strcmp0 (target, checks->resource) == 0)
+        return checks->resource;
     }
   return NULL;
 }
@@ -214,7 +225,7 @@ add_owner (Checks *checks, const char *pid, const char *node)
   g_autofree char *path = g_strdup_printf ("/proc/%s/comm", pid);
   g_autofree char *name = checks_read (checks, path);
   g_autofree char *clean = g_utf8_make_valid (name != NULL ? g_strchomp (name) : "?", -1);
-  gboolean is_chip = g_str_equal (node, CHIP);
+  gboolean is_chip = g_str_equal (node, checks->chip);
 
   if (g_str_equal (clean, "ggtpmd"))
     checks_add (checks->results, "device.owner", CHECK_OK, NULL, "ggtpmd (pid %s) has %s", pid,
@@ -239,7 +250,7 @@ checks_device_owners (Checks *checks)
   gboolean hidden = FALSE;
   gboolean owned = FALSE;
 
-  if (!checks_exists (checks, CHIP) && !checks_exists (checks, RESOURCE))
+  if (!checks_exists (checks, checks->chip) && !checks_exists (checks, checks->resource))
     {
       checks_add (checks->results, "device.owner", CHECK_NOT_APPLICABLE, NULL,
                   "there is no TPM that anybody could hold");
@@ -258,7 +269,8 @@ checks_device_owners (Checks *checks)
     return;
   if (hidden)
     checks_add (checks->results, "device.owner", CHECK_UNKNOWN, "run this as root",
-                "who has %s open cannot be seen by this user", CHIP);
+                "who has %s open cannot be seen by this user", checks->chip);
   else
-    checks_add (checks->results, "device.owner", CHECK_OK, NULL, "nobody has %s open", CHIP);
+    checks_add (checks->results, "device.owner", CHECK_OK, NULL, "nobody has %s open",
+                checks->chip);
 }

@@ -15,6 +15,9 @@ typedef struct
   const ChecksTree *tree;
   const Config *config; /* the daemon's; the defaults where it cannot be read */
   GPtrArray *results;   /* of Check */
+  const char *chip;     /* the configured chip's nodes: /dev/tpm0, */
+  const char *resource; /* /dev/tpmrm0, */
+  const char *sysfs;    /* and what the kernel says of it: /sys/class/tpm/tpm0 */
 } Checks;
 
 typedef void (*CheckFunction) (Checks *checks);

@@ -282,12 +282,33 @@ load_config (const ChecksTree *tree)
   return config_new ();
 }
 
+/* `1` of device:/dev/tpm1 and device:/dev/tpmrm1. Another TCTI names no node: then it is the first chip's that counts. */
+static const char *
+get_chip_number (const Config *config)
+{
+  const char *const prefixes[] = { "device:/dev/tpmrm", "device:/dev/tpm" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    if (g_str_has_prefix (config->tcti, prefixes[i]))
+      return config->tcti + strlen (prefixes[i]);
+  return "0";
+}
+
 GPtrArray *
 checks_run (const ChecksTree *tree)
 {
   g_autoptr (Config) config = load_config (tree);
   g_autoptr (GPtrArray) results = checks_new ();
-  Checks checks = { .tree = tree, .config = config, .results = results };
+  const char *number = get_chip_number (config);
+  g_autofree char *chip = g_strconcat ("/dev/tpm", number, NULL);
+  g_autofree char *resource = g_strconcat ("/dev/tpmrm", number, NULL);
+  g_autofree char *sysfs = g_strconcat ("/sys/class/tpm/tpm", number, NULL);
+  Checks checks = { .tree = tree,
+                    .config = config,
+                    .results = results,
+                    .chip = chip,
+                    .resource = resource,
+                    .sysfs = sysfs };
 
   for (gsize i = 0; i < G_N_ELEMENTS (functions); i++)
     functions[i](&checks);
