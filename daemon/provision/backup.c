@@ -7,6 +7,7 @@
 #include "dbus/error.h"
 #include "provision/journal.h"
 #include "token/helper-jobs.h"
+#include "token/protocol.h"
 
 #include <string.h>
 
@@ -152,26 +153,57 @@ stage_pins (StoreChange *change, Store *store, GHashTable *extras, GError **erro
   return TRUE;
 }
 
-/* Before the store: a cut between the two is seen as a provisioning that is to be completed. */
-static gboolean
-put_journal (StoreChange *change, const Config *config, GHashTable *extras, GError **error)
+/* Of the backup; an empty one where it has none. */
+static Journal *
+read_journal (StoreChange *change, GHashTable *extras, GError **error)
 {
   GBytes *content = g_hash_table_lookup (extras, JOURNAL_FILE_NAME);
   g_autofree char *path = NULL;
-  g_autoptr (Journal) journal = NULL;
   g_autoptr (GError) local_error = NULL;
 
   if (content == NULL)
-    return TRUE;
+    return journal_new ();
   path = g_build_filename (store_change_get_dir (change), JOURNAL_FILE_NAME, NULL);
-  if (!atomic_file_write (path, g_bytes_get_data (content, NULL), g_bytes_get_size (content), 0600,
-                          (gid_t)-1, &local_error))
+  if (atomic_file_write (path, g_bytes_get_data (content, NULL), g_bytes_get_size (content), 0600,
+                         (gid_t)-1, &local_error))
+    return journal_load (store_change_get_dir (change), error);
+  g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_STORE, local_error->message);
+  return NULL;
+}
+
+typedef struct
+{
+  const Config *config;
+  Journal *journal; /* as it is now */
+} Announcement;
+
+/* A PrimaryIntentFunc. Where a cut comes before the store, the primary is in the journal that there is. */
+static gboolean
+announce_primary (TPM2_HANDLE handle,
+                  const TPM2B_NAME *name,
+                  gboolean is_new,
+                  gpointer user_data,
+                  GError **error)
+{
+  Announcement *self = user_data;
+  g_autoptr (GBytes) bytes = g_bytes_new (name->name, name->size);
+  g_autofree char *hex = protocol_encode_bytes (bytes);
+
+  journal_set_primary (self->journal, handle, hex, is_new);
+  return journal_save (self->journal, self->config->state_dir, error);
+}
+
+/* The primary is the chip's: what is known of it now is kept, whatever the backup says. */
+static gboolean
+stage_journal (StoreChange *change, Journal *journal, const Journal *current, GError **error)
+{
+  if (current->primary_handle != 0)
     {
-      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_STORE, local_error->message);
-      return FALSE;
+      journal_set_primary (journal, current->primary_handle, current->primary_name, FALSE);
+      journal->primary_made = current->primary_made;
     }
-  journal = journal_load (store_change_get_dir (change), error);
-  return journal != NULL && journal_save (journal, config->state_dir, error);
+  return journal_save (journal, store_change_get_dir (change), error) &&
+         store_stage_file (change, JOURNAL_FILE_NAME, error);
 }
 
 /* Of tokens that will not be there any more. */
@@ -201,18 +233,23 @@ backup_restore (Tokens *tokens,
   Store *store = tokens_get_store (tokens);
   g_autoptr (StoreChange) change = store_change_new (store, error);
   g_autoptr (GHashTable) extras = NULL;
+  g_autoptr (Journal) current = journal_load (config->state_dir, error);
+  g_autoptr (Journal) journal = NULL;
+  Announcement announcement = { config, current };
   g_auto (GStrv) old_labels = NULL;
   int schema = 0;
 
-  if (change == NULL || !check_place (change, store, replace, error) ||
+  if (change == NULL || current == NULL || !check_place (change, store, replace, error) ||
       !find_schema (change, config, store, &schema, cancellable, error))
     return FALSE;
   if (store_exists (store) && (old_labels = store_change_list_tokens (change, error)) == NULL)
     return FALSE;
   extras = store_change_unpack (change, backup, schema, error);
-  return extras != NULL && store_change_check_chip (change, tpm, error) &&
-         store_settle_pins (store, error) && stage_pins (change, store, extras, error) &&
+  journal = extras != NULL ? read_journal (change, extras, error) : NULL;
+  return journal != NULL &&
+         store_change_check_chip (change, tpm, announce_primary, &announcement, error) &&
+         store_settle (store, error) && stage_pins (change, store, extras, error) &&
          stage_no_pins (change, store, old_labels, error) &&
-         put_journal (change, config, extras, error) && tokens_commit (tokens, change, error) &&
-         store_settle_pins (store, error);
+         stage_journal (change, journal, current, error) && tokens_commit (tokens, change, error) &&
+         store_settle (store, error);
 }

@@ -69,6 +69,19 @@ journal_free (Journal *journal)
   g_free (journal);
 }
 
+void
+journal_set_primary (Journal *journal, guint32 handle, const char *name, gboolean is_new)
+{
+  gboolean is_known =
+      journal->primary_handle == handle && g_strcmp0 (journal->primary_name, name) == 0;
+  char *copy = g_strdup (name);
+
+  journal->primary_made = is_new || (is_known && journal->primary_made);
+  journal->primary_handle = handle;
+  g_free (journal->primary_name);
+  journal->primary_name = copy;
+}
+
 JournalEntry *
 journal_find (const Journal *journal, const char *token, const char *key)
 {

@@ -52,6 +52,13 @@ gboolean journal_save (const Journal *journal,
                        const char *state_dir,
                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * The primary at @handle, before it is made persistent.
+ * @name: hexadecimal
+ * @is_new: it is to be made now; one of the same name that was made by us before is still ours
+ */
+void journal_set_primary (Journal *journal, guint32 handle, const char *name, gboolean is_new);
+
 /* Borrowed; NULL if there is none. */
 JournalEntry *journal_find (const Journal *journal, const char *token, const char *key);
 /* The entry of @token and @key, made if there is none; borrowed. */

@@ -124,9 +124,7 @@ evict (Removal *self, GBytes *name, GError **error)
     return FALSE;
   if (evicted)
     g_message ("the storage root key at 0x%08x was removed", journal->primary_handle);
-  journal->primary_handle = 0;
-  journal->primary_made = FALSE;
-  g_clear_pointer (&journal->primary_name, g_free);
+  journal_set_primary (journal, 0, NULL, FALSE);
   return TRUE;
 }
 

@@ -139,17 +139,10 @@ announce_primary (TPM2_HANDLE handle,
                   GError **error)
 {
   Steps *self = user_data;
-  Journal *journal = self->journal;
   g_autoptr (GBytes) bytes = g_bytes_new (name->name, name->size);
   g_autofree char *hex = protocol_encode_bytes (bytes);
-  gboolean is_known =
-      journal->primary_handle == handle && g_strcmp0 (journal->primary_name, hex) == 0;
 
-  /* One that a run before this made is still ours. */
-  journal->primary_made = is_new || (is_known && journal->primary_made);
-  journal->primary_handle = handle;
-  g_free (journal->primary_name);
-  journal->primary_name = g_steal_pointer (&hex);
+  journal_set_primary (self->journal, handle, hex, is_new);
   return save_journal (self, error);
 }
 

@@ -273,6 +273,8 @@ gboolean
 primary_restore (Tpm *tpm,
                  const char *state_dir,
                  GBytes *blob,
+                 PrimaryIntentFunc intent,
+                 gpointer user_data,
                  gboolean *out_restored,
                  GError **error)
 {
@@ -292,7 +294,8 @@ primary_restore (Tpm *tpm,
   transient = primary_make_transient (tpm, state_dir, &its_template, error);
   if (transient == NULL || !has_name (transient, name.name, name.size, &is_same, error))
     return FALSE;
-  if (is_same && (primary = primary_make_persistent (tpm, transient, handle, error)) == NULL)
+  if (is_same && ((intent != NULL && !intent (handle, &name, TRUE, user_data, error)) ||
+                  (primary = primary_make_persistent (tpm, transient, handle, error)) == NULL))
     return FALSE;
   *out_restored = is_same;
   return TRUE;

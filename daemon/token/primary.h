@@ -60,12 +60,15 @@ gboolean primary_evict (Tpm *tpm,
  * Makes a primary that somebody has evicted again, at its handle, from the template that its public area tells: as long
  * as the seed of the owner hierarchy is the same, it is the same key.
  * @blob: Esys_TR_Serialize()'s, as the token store has it
+ * @intent: as above: before it is made persistent
  * @out_restored: FALSE: another key came out, and was thrown away: the chip was cleared or is another one
  * Errors: GGTPM_ERROR_STORE: @blob is damaged.
  */
 gboolean primary_restore (Tpm *tpm,
                           const char *state_dir,
                           GBytes *blob,
+                          PrimaryIntentFunc intent,
+                          gpointer user_data,
                           gboolean *out_restored,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

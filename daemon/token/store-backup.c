@@ -8,6 +8,7 @@
 #include "dbus/error.h"
 #include "token/store-database.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 /* FORMAT LENGTH SHA-256 */
@@ -125,6 +126,44 @@ store_change_unpack (StoreChange *change, GBytes *backup, int schema, GError **e
   if (database == NULL || !check_content (database, schema, error))
     return NULL;
   return store_database_take_extras (database, error);
+}
+
+/* ---- files that belong to it ---- */
+
+gboolean
+store_stage_file (StoreChange *change, const char *name, GError **error)
+{
+  const char *state_dir = store_change_get_store (change)->state_dir;
+  g_autofree char *path = g_build_filename (store_change_get_dir (change), name, NULL);
+  g_autofree char *database = get_path (change);
+  g_autofree char *stamp = store_make_stamp (database);
+  g_autofree char *staged = g_strconcat (state_dir, "/", name, STORE_STAGED, stamp, NULL);
+
+  if (g_rename (path, staged) < 0)
+    return store_set_errno ("cannot stage", path, error);
+  return atomic_file_sync_dir (state_dir, error) || store_convert_error (error);
+}
+
+gboolean
+store_settle_files (Store *self, GError **error)
+{
+  g_autoptr (GPtrArray) staged = store_list_staged (self->state_dir, error);
+  g_autofree char *stamp = store_get_stamp (self);
+
+  if (staged == NULL)
+    return FALSE;
+  for (guint i = 0; i < staged->len; i++)
+    {
+      const char *path = staged->pdata[i];
+      const char *mark = g_strrstr (path, STORE_STAGED);
+      g_autofree char *place = g_strndup (path, (gsize)(mark - path));
+      gboolean fits = strcmp (mark + strlen (STORE_STAGED), stamp) == 0;
+
+      if (fits ? g_rename (path, place) < 0 : g_unlink (path) < 0)
+        return store_set_errno ("cannot settle", path, error);
+    }
+  return staged->len == 0 || atomic_file_sync_dir (self->state_dir, error) ||
+         store_convert_error (error);
 }
 
 /* ---- what is in the copy ---- */

@@ -150,8 +150,16 @@ read_primaries (const char *path, GError **error)
   return database != NULL ? store_database_list_primaries (database, TRUE, error) : NULL;
 }
 
+/* Told before a primary is made again; @func may be NULL. */
+typedef struct
+{
+  PrimaryIntentFunc func;
+  gpointer user_data;
+} Intent;
+
+/* @restore: NULL: what was evicted is not made again */
 static gboolean
-check_primaries (Store *self, const char *path, Tpm *tpm, gboolean restore, GError **error)
+check_primaries (Store *self, const char *path, Tpm *tpm, const Intent *restore, GError **error)
 {
   g_autoptr (GPtrArray) primaries = read_primaries (path, error);
 
@@ -164,13 +172,15 @@ check_primaries (Store *self, const char *path, Tpm *tpm, gboolean restore, GErr
       gboolean is_restored = FALSE;
 
       if (!look_at_primary (tpm, primaries->pdata[i], &handle, &is_gone, error) ||
-          (is_gone && restore &&
-           !primary_restore (tpm, self->state_dir, primaries->pdata[i], &is_restored, error)))
+          (is_gone && restore != NULL &&
+           !primary_restore (tpm, self->state_dir, primaries->pdata[i], restore->func,
+                             restore->user_data, &is_restored, error)))
         return FALSE;
       if (is_gone && !is_restored)
         return set_stale (handle,
-                          restore ? "there is no storage key, nor does this TPM make the same one"
-                                  : "there is no storage key",
+                          restore != NULL
+                              ? "there is no storage key, nor does this TPM make the same one"
+                              : "there is no storage key",
                           error);
     }
   return TRUE;
@@ -179,13 +189,16 @@ check_primaries (Store *self, const char *path, Tpm *tpm, gboolean restore, GErr
 gboolean
 store_check_chip (Store *self, Tpm *tpm, GError **error)
 {
-  return check_primaries (self, self->database, tpm, FALSE, error) && check_lockout (tpm, error);
+  return check_primaries (self, self->database, tpm, NULL, error) && check_lockout (tpm, error);
 }
 
 gboolean
 store_restore_primaries (Store *self, Tpm *tpm, GError **error)
 {
-  return check_primaries (self, self->database, tpm, TRUE, error);
+  /* The store has them. */
+  const Intent restore = { NULL, NULL };
+
+  return check_primaries (self, self->database, tpm, &restore, error);
 }
 
 gboolean
@@ -222,10 +235,15 @@ store_change_drop_stale_primaries (StoreChange *change, Tpm *tpm, GError **error
 }
 
 gboolean
-store_change_check_chip (StoreChange *change, Tpm *tpm, GError **error)
+store_change_check_chip (StoreChange *change,
+                         Tpm *tpm,
+                         PrimaryIntentFunc intent,
+                         gpointer user_data,
+                         GError **error)
 {
+  const Intent restore = { intent, user_data };
   g_autofree char *path =
       g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
 
-  return check_primaries (store_change_get_store (change), path, tpm, TRUE, error);
+  return check_primaries (store_change_get_store (change), path, tpm, &restore, error);
 }

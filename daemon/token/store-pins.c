@@ -14,9 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Of a PIN that was not settled yet: LABEL.KIND.new-SUM, SUM being store_database_sum_seal()'s. */
-#define STAGED ".new-"
-/* In place of SUM, and empty: the token is not in that state of the store. */
+/* A PIN that was not settled yet is LABEL.KIND.new-SUM, SUM being store_database_sum_seal()'s; in place of SUM, and
+ * empty: the token is not in that state of the store. */
 #define GONE "gone"
 
 char *
@@ -117,7 +116,7 @@ store_stage_pin (Store *self,
   sum = store_database_sum_seal (database, token, kind == STORE_PIN_SO, error);
   if (sum == NULL)
     return FALSE;
-  staged = g_strconcat (path, STAGED, sum, NULL);
+  staged = g_strconcat (path, STORE_STAGED, sum, NULL);
   none = secret_new ("", 0);
   return write_pin (self, staged, kind, pin != NULL ? pin : none, error) &&
          pin_readers_copy (path, staged, error);
@@ -131,7 +130,7 @@ store_stage_no_pins (Store *self, const char *token, GError **error)
   for (StorePin kind = STORE_PIN_USER; kind <= STORE_PIN_SO; kind++)
     {
       g_autofree char *path = store_get_pin_path (self, token, kind);
-      g_autofree char *staged = g_strconcat (path, STAGED GONE, NULL);
+      g_autofree char *staged = g_strconcat (path, STORE_STAGED GONE, NULL);
 
       if (g_file_test (path, G_FILE_TEST_EXISTS) && !write_pin (self, staged, kind, none, error))
         return FALSE;
@@ -162,7 +161,7 @@ list_valid_names (Store *self, GError **error)
         g_autofree char *path = store_get_pin_path (self, *label, kind);
         g_autofree char *sum =
             store_database_sum_seal (database, *label, kind == STORE_PIN_SO, NULL);
-        char *staged = sum != NULL ? g_strconcat (path, STAGED, sum, NULL) : NULL;
+        char *staged = sum != NULL ? g_strconcat (path, STORE_STAGED, sum, NULL) : NULL;
 
         if (staged != NULL)
           g_hash_table_insert (names, staged, g_strdup (path));
@@ -172,11 +171,11 @@ list_valid_names (Store *self, GError **error)
   return g_steal_pointer (&names);
 }
 
-static GPtrArray *
-list_staged (Store *self, GError **error)
+GPtrArray *
+store_list_staged (const char *path, GError **error)
 {
   g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GDir) dir = g_dir_open (self->pins, 0, error);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, error);
   const char *name;
 
   if (dir == NULL)
@@ -185,8 +184,8 @@ list_staged (Store *self, GError **error)
       return NULL;
     }
   while ((name = g_dir_read_name (dir)) != NULL)
-    if (strstr (name, STAGED) != NULL)
-      g_ptr_array_add (paths, g_build_filename (self->pins, name, NULL));
+    if (strstr (name, STORE_STAGED) != NULL)
+      g_ptr_array_add (paths, g_build_filename (path, name, NULL));
   return g_steal_pointer (&paths);
 }
 
@@ -196,9 +195,9 @@ find_place (const char *staged, GHashTable *names)
 {
   g_autofree char *place = NULL;
 
-  if (!g_str_has_suffix (staged, STAGED GONE))
+  if (!g_str_has_suffix (staged, STORE_STAGED GONE))
     return g_strdup (g_hash_table_lookup (names, staged));
-  place = g_strndup (staged, strlen (staged) - strlen (STAGED GONE));
+  place = g_strndup (staged, strlen (staged) - strlen (STORE_STAGED GONE));
   return g_hash_table_contains (names, place) ? NULL : g_steal_pointer (&place);
 }
 
@@ -222,7 +221,7 @@ settle (const char *path, const char *place, GError **error)
 gboolean
 store_settle_pins (Store *self, GError **error)
 {
-  g_autoptr (GPtrArray) staged = list_staged (self, error);
+  g_autoptr (GPtrArray) staged = store_list_staged (self->pins, error);
   g_autoptr (GHashTable) names = NULL;
 
   if (staged == NULL)

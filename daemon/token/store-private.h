@@ -12,6 +12,8 @@ G_BEGIN_DECLS
 /* What store.c, store-change.c and store-check.c share. */
 
 #define STORE_DATABASE_MODE 0640
+/* In the name of a file that was not settled yet; behind it is which state of the store it belongs to. */
+#define STORE_STAGED ".new-"
 
 struct _Store
 {
@@ -35,6 +37,12 @@ char *store_make_stamp (const char *path);
 
 /* store-drawn.c's file of a token; free with g_free(). */
 char *store_get_drawn_path (Store *self, const char *token);
+
+/* Paths of the files in @dir that were not settled yet. */
+GPtrArray *store_list_staged (const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The parts of store_settle(). */
+gboolean store_settle_pins (Store *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean store_settle_files (Store *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Borrowed. */
 Store *store_change_get_store (StoreChange *change);

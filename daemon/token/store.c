@@ -105,6 +105,12 @@ remove_staging (Store *self, GError **error)
   return store_remove_tree (old, error);
 }
 
+gboolean
+store_settle (Store *self, GError **error)
+{
+  return store_settle_pins (self, error) && store_settle_files (self, error);
+}
+
 Store *
 store_new (const Config *config, GError **error)
 {
@@ -131,7 +137,7 @@ store_new (const Config *config, GError **error)
       store_convert_error (error);
       return NULL;
     }
-  if (!store_settle_pins (self, error))
+  if (!store_settle (self, error))
     return NULL;
   return g_steal_pointer (&self);
 }

@@ -7,6 +7,7 @@
 
 #include "common/config.h"
 #include "common/secret.h"
+#include "token/primary.h"
 #include "tpm/tpm.h"
 
 G_BEGIN_DECLS
@@ -98,7 +99,7 @@ store_remove_pins (Store *store, const char *token, GError **error) G_GNUC_WARN_
 
 /*
  * A new PIN and the store never disagree, whatever is cut where: store_stage_pin() puts it beside the old one, under a
- * name that has in it which state of the store it belongs to; then the change is committed; then store_settle_pins()
+ * name that has in it which state of the store it belongs to; then the change is committed; then store_settle()
  * puts in its place what belongs to the store as it is, and removes what does not. store_new() does that, too.
  * @pin: NULL: the PIN is not known: its file goes
  */
@@ -108,11 +109,17 @@ gboolean store_stage_pin (Store *store,
                           StorePin kind,
                           const Secret *pin,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* For a change that the token is not in any more: store_settle_pins() then removes its PIN files, or leaves them where
+/* For a change that the token is not in any more: store_settle() then removes its PIN files, or leaves them where
  * the change was not committed. */
 gboolean
 store_stage_no_pins (Store *store, const char *token, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean store_settle_pins (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * The same for a file of the state directory that belongs to what @change makes of the store: it is taken from the
+ * staging directory, where it was written and synced. After the last change of the copy, whose stamp is in the name.
+ */
+gboolean
+store_stage_file (StoreChange *change, const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean store_settle (Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- changing it ---- */
 
@@ -159,10 +166,13 @@ gboolean store_change_get_schema (StoreChange *change,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Labels in the copy; free with g_strfreev(). */
 char **store_change_list_tokens (StoreChange *change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Whether all primaries that the copy's tokens use are in this chip; those that were evicted are made again. Errors: as
- * store_check_chip()'s. */
-gboolean
-store_change_check_chip (StoreChange *change, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether all primaries that the copy's tokens use are in this chip; those that were evicted are made again, after
+ * @intent was told. Errors: as store_check_chip()'s. */
+gboolean store_change_check_chip (StoreChange *change,
+                                  Tpm *tpm,
+                                  PrimaryIntentFunc intent,
+                                  gpointer user_data,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether the PIN of that kind is the same in the store and in the copy. */
 gboolean store_change_keeps_pin (StoreChange *change, const char *token, StorePin kind);
 /* Adds the pobjects row of a persistent primary; @esys_blob: Esys_TR_Serialize()'s. After helper_jobs_open() and before

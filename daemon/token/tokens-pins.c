@@ -98,7 +98,7 @@ tokens_change_pin (Tokens *self,
   if (given_new_pin != NULL && !tokens_check_pin (given_new_pin, error))
     return FALSE;
   pin = tokens_prepare_login (self, tpm, token, proved, given_pin, error);
-  if (pin == NULL || !store_settle_pins (self->store, error))
+  if (pin == NULL || !store_settle (self->store, error))
     return FALSE;
   new_pin = given_new_pin != NULL ? secret_copy (given_new_pin) : draw_pin (tpm, error);
   writer = new_pin != NULL ? writer_new (self, error) : NULL;
@@ -118,9 +118,9 @@ tokens_change_pin (Tokens *self,
     {
       g_autoptr (GError) local_error = NULL;
 
-      if (!store_settle_pins (self->store, &local_error))
+      if (!store_settle (self->store, &local_error))
         g_message ("%s: it is settled at the next start", local_error->message);
       return FALSE;
     }
-  return store_settle_pins (self->store, error);
+  return store_settle (self->store, error);
 }

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -22,6 +21,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cli  # noqa: E402
 from cli import bus, openssl  # noqa: E402
+import cuts  # noqa: E402
 
 URI = 'pkcs11:token=greengrass;object=greenkey;type=private'
 
@@ -46,7 +46,6 @@ HEALTH_MEMBERS = {'state', 'issues', 'last_check', 'in_lockout', 'lockout_counte
 # LeakSanitizer does not run under strace.
 CC_EVICT_CONTROL = 0x120
 CC_CREATE_PRIMARY = 0x131
-NO_LEAKS = {'ASAN_OPTIONS': 'detect_leaks=0'}
 
 
 class Bare(cli.Case):
@@ -1013,13 +1012,12 @@ class ConfigWrite(cli.Case):
     def count_calls(self, name, *args):
         """How often ggtpmctl makes that system call."""
         log = self.path('strace.log')
-        result = subprocess.run(['strace', '-f', '-qq', '-o', log, '-e', 'trace=' + name, self.program, *args],
-                                env=self.env | NO_LEAKS, capture_output=True, check=False)
+        result = subprocess.run([*cuts.command(log, *cuts.watch([name])), self.program, *args],
+                                env=cuts.environment(self.env), capture_output=True, check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
-        with open(log, encoding='utf-8', errors='replace') as file:
-            return len(re.findall(r'^\d+ +' + name, file.read(), re.M))
+        return cuts.count_calls(log, [name])[name]
 
-    @unittest.skipIf(shutil.which('strace') is None, 'not installed: strace')
+    @unittest.skipUnless(cuts.why_not() is None, cuts.why_not())
     def test_killed_anywhere(self):
         """Killed at each write, sync and rename there is the old file or the new one, and it is ours."""
         path = self.path('killed.json')
@@ -1033,9 +1031,8 @@ class ConfigWrite(cli.Case):
             for number in range(1, count + 1):
                 with self.subTest(call=call, number=number):
                     self.ok(*args, 'old')
-                    inject = f'inject={call}:signal=KILL:when={number}'
-                    strace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + call, '-e', inject]
-                    result = subprocess.run([*strace, self.program, *args, 'new'], env=self.env | NO_LEAKS,
+                    strace = cuts.command(os.devnull, *cuts.inject(call, number))
+                    result = subprocess.run([*strace, self.program, *args, 'new'], env=cuts.environment(self.env),
                                             capture_output=True, check=False)
                     n_killed += result.returncode != 0
                     self.assertIn(self.read(path), contents)

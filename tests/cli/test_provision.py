@@ -3,28 +3,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 """`ggtpmctl provision` with a provision.conf that says all: several keys, requests, certificates, configurations,
-readers and credentials of PINs; what is checked before it begins; kills of ggtpmctl at calls that change a file.
-
-GGTPM_TEST_EVERY_CUT=1 kills at every one of them, not only at some.
-"""
+readers and credentials of PINs; what is checked before it begins."""
 
 import os
 import pwd
-import re
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import cli
 from cli import bus
 
-EVERY_CUT = os.environ.get('GGTPM_TEST_EVERY_CUT') == '1'
-CUT_STEP = 13
-# what changes a file, or what a job is asked for with
-FILE_CALLS = ('write', 'fsync', 'rename', 'unlink', 'mkdir', 'fchmod', 'fchown', 'sendmsg')
 # TPM2_CC_*: whatever makes, loads, changes or uses something
 CHANGING = (0x120, 0x121, 0x126, 0x12A, 0x131, 0x137, 0x139, 0x152, 0x153, 0x157, 0x15D, 0x15E, 0x176, 0x191)
 
@@ -383,68 +374,6 @@ class Pins(Case):
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
         self.assertFalse(self.reads(self.pin('read', 'so'), member, [bus.GGTPM_GID]))
         self.remove('read')
-
-
-class Cuts(Case):
-    """kill -9 of ggtpmctl; the daemon and its helper are cut in tests/tpm/test-provision.py."""
-
-    def strace(self, *args):
-        trace = self.at('trace')
-        environment = self.env | {'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
-        with open(os.devnull, 'wb') as null:
-            return subprocess.run(['strace', '-f', '-qq', '-o', trace, *args, self.program, 'provision', '--config',
-                                   self.at('provision.conf')], env=environment, stdin=null, stdout=null, stderr=null,
-                                  check=False, timeout=cli.TIMEOUT_S).returncode
-
-    def count(self):
-        self.assertEqual(self.strace('-e', 'trace=' + ','.join(FILE_CALLS)), 0)
-        counts = {}
-        with open(self.at('trace'), encoding='utf-8', errors='replace') as file:
-            for thread, call in re.findall(r'^(\d+) +(\w+)\(', file.read(), re.M):
-                counts[(thread, call)] = counts.get((thread, call), 0) + 1
-        return {call: max([n for (_, c), n in counts.items() if c == call], default=0) for call in FILE_CALLS}
-
-    def clear(self):
-        if self.json('token', 'list')['tokens']:
-            self.remove('wide')
-        for name in os.listdir(self.place):
-            path = self.at(name)
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            elif name != 'provision.conf':
-                os.unlink(path)
-
-    def assert_complete(self):
-        """The whole result, and nothing else."""
-        files = []
-        for directory, _, names in os.walk(self.place):
-            files += [os.path.relpath(os.path.join(directory, name), self.place) for name in names]
-        self.assertEqual(sorted(set(files) - {'trace', 'provision.conf'}),
-                         ['device.csr', 'lite/.config.yaml.ggtpmd', 'lite/config.yaml', 'v1/.config.json.ggtpmd',
-                          'v1/config.json', 'v2/.config.yaml.ggtpmd', 'v2/config.yaml'])
-        again = self.json('provision', '--config', self.at('provision.conf'))
-        self.assertFalse(again['changed'])
-        self.assertEqual(self.read('device.csr'), again['csr'])
-
-    def test_cuts(self):
-        if shutil.which('strace') is None:
-            self.skipTest('no strace')
-        if subprocess.run(['strace', '-o', os.devnull, 'true'], check=False, stderr=subprocess.DEVNULL).returncode != 0:
-            self.skipTest('not possible here: strace may not trace')
-        config = self.wide()
-        counts = self.count()
-        self.assert_complete()
-        points = [(call, n) for call in FILE_CALLS for n in range(1, counts[call] + 1)]
-        cut = 0
-        for call, n in points[:: 1 if EVERY_CUT else CUT_STEP]:
-            with self.subTest(call=call, n=n):
-                self.clear()
-                cut += self.strace('-e', f'trace={call}', '-e', f'inject={call}:signal=KILL:when={n}') != 0
-                # the job goes on by itself: this one waits for it
-                self.ok('provision', '--config', config)
-                self.assert_complete()
-        print(f'ggtpmctl: cut at {cut} of {len(points)} points: {counts}', file=sys.stderr)
-        self.assertGreater(cut, 0)
 
 
 if __name__ == '__main__':

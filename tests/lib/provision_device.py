@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A TPM and the directories of a daemon, with tests/lib/provision-runner.c on them; and its kills by strace.
+"""A TPM and the directories of a daemon, with tests/lib/provision-runner.c on them.
 
 The program's first arguments are the runner, the helper, the TCTI module and the PKCS#11 module: take_arguments().
 """
@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 import re
-import shutil
+import select
 import stat
 import struct
 import subprocess
 import sys
 
+import cuts
 import swtpm
 
 RUNNER, HELPER, TCTI_MODULE, PKCS11_MODULE = (os.path.abspath(path) for path in sys.argv[1:5])
@@ -24,34 +25,10 @@ RUN_TIMEOUT_S = 120
 CC_GET_CAPABILITY = 0x17A
 CAP_HANDLES = 1
 
-# What changes a file, by the daemon or by SQLite in the helper
-FILE_CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "rmdir", "mkdir",
-              "fchmod", "chmod", "ftruncate")
-
 
 def take_arguments():
     """Leaves sys.argv to unittest."""
     del sys.argv[1:5]
-
-
-def can_trace():
-    if shutil.which("strace") is None:
-        return False
-    probe = subprocess.run(["strace", "-o", os.devnull, "true"], check=False, stderr=subprocess.DEVNULL)
-    return probe.returncode == 0
-
-
-def strace(device, *args):
-    return ["strace", "-f", "-qq", "-o", os.path.join(device.tpm.dir, "trace"), *args]
-
-
-def count_calls(device):
-    """How often one thread has made each of FILE_CALLS, in the trace of a run."""
-    counts = {}
-    with open(os.path.join(device.tpm.dir, "trace"), encoding="utf-8", errors="replace") as file:
-        for thread, call in re.findall(r"^(\d+) +(\w+)\(", file.read(), re.M):
-            counts[(thread, call)] = counts.get((thread, call), 0) + 1
-    return {call: max([n for (_, c), n in counts.items() if c == call], default=0) for call in FILE_CALLS}
 
 
 class Result:
@@ -84,6 +61,7 @@ class Device:
         self.config = os.path.join(self.tpm.dir, "ggtpmd.conf")
         os.mkdir(self.state)
         os.mkdir(self.runtime)
+        self.trace = os.path.join(self.tpm.dir, "trace")
         self.write_config(HELPER)
 
     def __enter__(self):
@@ -100,12 +78,9 @@ class Device:
                        f"[Token]\nHelper={helper}\nTctiModule={TCTI_MODULE}\nPkcs11Module={PKCS11_MODULE}\n")
 
     def start(self, *args, before=(), pass_fds=()):
-        environment = dict(os.environ)
-        if before:
-            # in a build with sanitizers: leaks cannot be looked for under strace
-            environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        return subprocess.Popen([*before, RUNNER, self.config, *args], stdin=subprocess.DEVNULL, env=environment,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds, text=True)
+        return subprocess.Popen([*before, RUNNER, self.config, *args], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds, text=True,
+                                env=cuts.environment() if before else None)
 
     def run(self, *args, **kwargs):
         with self.start(*args, **kwargs) as process:
@@ -115,6 +90,25 @@ class Device:
                 process.kill()
                 raise
             return Result(process.returncode, output)
+
+    def run_under(self, *options, args=()):
+        """The runner under strace, with these options."""
+        return self.run(*args, before=cuts.command(self.trace, *options))
+
+    def run_on_traced_tpm(self, *options, args=()):
+        """The TPM under strace, with these options. Ends with a power cut: with the TPM the runner goes, too."""
+        pid = self.tpm.process.pid
+        with cuts.attached(pid, self.trace, *options), self.start(*args) as process:
+            ends = [os.pidfd_open(pid), os.pidfd_open(process.pid)]
+            # what is traced and dead is its tracer's before it is ours
+            if ends[0] in select.select(ends, [], [], RUN_TIMEOUT_S)[0]:
+                process.kill()
+            for end in ends:
+                os.close(end)
+            output, _ = process.communicate(timeout=RUN_TIMEOUT_S)
+        self.tpm.kill()
+        self.tpm.start()
+        return Result(process.returncode, output)
 
     def run_with_pins(self, pin, so_pin, *args):
         fds = []

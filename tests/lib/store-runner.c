@@ -27,7 +27,7 @@ change_pin (Store *store, StoreChange *change, const char *pin_text, GError **er
 
   execute (change, sql);
   return store_stage_pin (store, change, "greengrass", STORE_PIN_USER, pin, error) &&
-         store_change_commit (change, error) && store_settle_pins (store, error);
+         store_change_commit (change, error) && store_settle (store, error);
 }
 
 /* As a restored backup does it that has no such token. */
@@ -36,7 +36,7 @@ drop_token (Store *store, StoreChange *change, GError **error)
 {
   execute (change, "DELETE FROM tokens; DELETE FROM sealobjects");
   return store_stage_no_pins (store, "greengrass", error) && store_change_commit (change, error) &&
-         store_settle_pins (store, error);
+         store_settle (store, error);
 }
 
 static gboolean

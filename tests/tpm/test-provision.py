@@ -9,8 +9,6 @@ GGTPM_TEST_EVERY_CUT=1 kills at every system call that changes a file, not only 
 
 import ctypes
 import os
-import re
-import select
 import shutil
 import signal
 import stat
@@ -20,11 +18,9 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lib"))
+import cuts  # pylint: disable=wrong-import-position
 import swtpm  # pylint: disable=wrong-import-position
-from provision_device import (  # pylint: disable=wrong-import-position
-    FILE_CALLS, HELPER, RUN_TIMEOUT_S, Device, Result, can_trace, count_calls, strace, take_arguments)
-
-EVERY_CUT = os.environ.get("GGTPM_TEST_EVERY_CUT") == "1"
+from provision_device import HELPER, Device, take_arguments  # pylint: disable=wrong-import-position
 
 # TPM2_CC_*: whatever makes, loads, changes or uses something
 CHANGING = {
@@ -396,8 +392,8 @@ class Cuts(Case):
     """kill -9 of the daemon, of its helper, or of the TPM, at the system calls that change a file."""
 
     def setUp(self):
-        if not can_trace():
-            self.skipTest("no strace, or it may not trace here")
+        if cuts.why_not() is not None:
+            self.skipTest(cuts.why_not())
 
     @staticmethod
     def write_plan(device):
@@ -406,51 +402,24 @@ class Cuts(Case):
             file.write(WIDE)
         return plan
 
-    def run_wide(self, device, **kwargs):
-        return device.run("--plan", self.write_plan(device), **kwargs)
+    def run_wide(self, device):
+        return device.run("--plan", self.write_plan(device))
 
-    def run_daemon(self, device, trace):
-        # -b: not its children
-        return self.run_wide(device, before=strace(device, "-b", "execve", *trace))
+    def run_daemon(self, device, *options):
+        return device.run_under(*cuts.ALONE, *options, args=("--plan", self.write_plan(device)))
 
-    def run_helper(self, device, trace):
+    def run_helper(self, device, *options):
         wrapper = os.path.join(device.tpm.dir, "helper")
         with open(wrapper, "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\nexec " + " ".join(strace(device, *trace)) + f" {HELPER} \"$@\"\n")
+            file.write("#!/bin/sh\nexec " + " ".join(cuts.command(device.trace, *options)) + f" {HELPER} \"$@\"\n")
         os.chmod(wrapper, 0o755)
         device.write_config(wrapper)
         result = self.run_wide(device)
         device.write_config(HELPER)
         return result
 
-    def run_tpm(self, device, trace):
-        """A power cut: with the TPM the daemon goes, too."""
-        pid = device.tpm.process.pid
-        with subprocess.Popen([*strace(device, *trace), "-p", str(pid)]) as tracer:
-            try:
-                while not re.search(r"^TracerPid:\t[1-9]", self.status_of(pid), re.M):
-                    self.assertIsNone(tracer.poll())
-                with device.start("--plan", self.write_plan(device)) as process:
-                    ends = [os.pidfd_open(pid), os.pidfd_open(process.pid)]
-                    # what is traced and dead is its tracer's before it is ours
-                    cut = ends[0] in select.select(ends, [], [], RUN_TIMEOUT_S)[0]
-                    for end in ends:
-                        os.close(end)
-                    if cut:
-                        process.kill()
-                    output, _ = process.communicate(timeout=RUN_TIMEOUT_S)
-            finally:
-                # lets a TPM that lives go on
-                tracer.terminate()
-        if cut:
-            device.tpm.kill()
-            device.tpm.start()
-        return Result(process.returncode, output)
-
-    @staticmethod
-    def status_of(pid):
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            return file.read()
+    def run_tpm(self, device, *options):
+        return device.run_on_traced_tpm(*options, args=("--plan", self.write_plan(device)))
 
     def assert_complete_wide(self, device, result):
         """The whole result, nothing else, nothing left behind, and others can read it."""
@@ -479,31 +448,29 @@ class Cuts(Case):
                           listed.count("CKO_CERTIFICATE")), (2, 2, 1), listed)
 
     def count(self, run):
-        """How often a thread of the process makes each call, in a run that nobody disturbs."""
+        """The calls of a run that nobody disturbs."""
         with Device() as device:
-            self.assert_complete_wide(device, run(device, ["-e", "trace=" + ",".join(FILE_CALLS)]))
-            return count_calls(device)
+            self.assert_complete_wide(device, run(device, *cuts.watch()))
+            return cuts.count_calls(device.trace)
 
     def check_cuts(self, who, run, step):
         counts = self.count(run)
-        points = [(call, n) for call in FILE_CALLS for n in range(1, counts[call] + 1)]
         cut = 0
-        for call, n in points[:: 1 if EVERY_CUT else step]:
+        for call, n in cuts.choose(counts, step):
             with self.subTest(call=call, n=n), Device() as device:
-                trace = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={n}"]
-                cut += run(device, trace).returncode != 0
+                cut += run(device, *cuts.inject(call, n)).returncode != 0
                 self.assert_complete_wide(device, self.run_wide(device))
-        print(f"{who}: cut at {cut} of {len(points)} points: {counts}", file=sys.stderr)
+        cuts.report(who, cut, counts)
         self.assertGreater(cut, 0)
 
     def test_daemon(self):
-        self.check_cuts("daemon", self.run_daemon, 11)
+        self.check_cuts("daemon", self.run_daemon, 13)
 
     def test_helper(self):
-        self.check_cuts("helper", self.run_helper, 31)
+        self.check_cuts("helper", self.run_helper, 37)
 
     def test_tpm(self):
-        self.check_cuts("TPM", self.run_tpm, 131)
+        self.check_cuts("TPM", self.run_tpm, 151)
 
 
 if __name__ == "__main__":

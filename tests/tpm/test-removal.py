@@ -16,12 +16,11 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lib"))
+import cuts  # pylint: disable=wrong-import-position
 import tpm_client  # pylint: disable=wrong-import-position
 import swtpm  # pylint: disable=wrong-import-position
-from provision_device import (  # pylint: disable=wrong-import-position
-    FILE_CALLS, TCTI_MODULE, Device, can_trace, count_calls, strace, take_arguments)
+from provision_device import TCTI_MODULE, Device, take_arguments  # pylint: disable=wrong-import-position
 
-EVERY_CUT = os.environ.get("GGTPM_TEST_EVERY_CUT") == "1"
 TRANSIENT = 0x80000000
 PERSISTENT = 0x81000000
 SRK = 0x81000001
@@ -182,33 +181,39 @@ class Removal(Case):
 
 
 class Cuts(Case):
-    """kill -9 at the system calls of a removal that change a file."""
+    """kill -9 of the daemon, or of the TPM, at the system calls of a removal that change a file."""
 
-    def test_removal(self):
-        if not can_trace():
-            self.skipTest("no strace, or it may not trace here")
+    def setUp(self):
+        if cuts.why_not() is not None:
+            self.skipTest(cuts.why_not())
+
+    def check_cuts(self, who, run, step):
         with Device() as device:
             self.ok(device)
-            # -b: not its children
-            self.ok(device, "--remove", before=strace(device, "-b", "execve", "-e", "trace=" + ",".join(FILE_CALLS)))
-            counts = count_calls(device)
-        points = [(call, n) for call in FILE_CALLS for n in range(1, counts[call] + 1)]
+            self.assertIsNone(run(device, *cuts.watch()).error)
+            counts = cuts.count_calls(device.trace)
         cut = 0
         with Device() as device:
-            for call, n in points[:: 1 if EVERY_CUT else 4]:
+            for call, n in cuts.choose(counts, step):
                 with self.subTest(call=call, n=n):
                     self.ok(device)
-                    result = device.run("--remove", before=strace(device, "-b", "execve", "-e", f"trace={call}", "-e",
-                                                                  f"inject={call}:signal=KILL:when={n}"))
-                    if result.returncode != 0:
+                    if run(device, *cuts.inject(call, n)).returncode != 0:
                         cut += 1
+                        self.assertLessEqual(set(device.handles(PERSISTENT)), {device.journal().get("primary-handle")})
                         again = device.run("--remove")
                         # where the cut came after the last change
                         if again.error != "NotFound":
                             self.assertEqual((again.returncode, again.error), (0, None), again.output)
                     self.assert_nothing_left(device)
-        print(f"cut at {cut} of {len(points)} points: {counts}", file=sys.stderr)
+        cuts.report(who, cut, counts)
         self.assertGreater(cut, 0)
+
+    def test_daemon(self):
+        self.check_cuts("daemon", lambda device, *options: device.run_under(*cuts.ALONE, *options, args=["--remove"]),
+                        9)
+
+    def test_tpm(self):
+        self.check_cuts("TPM", lambda device, *options: device.run_on_traced_tpm(*options, args=["--remove"]), 61)
 
 
 class Stale(Case):

@@ -4,16 +4,17 @@
 """A change of the token store, killed before each system call that writes: what was or what was asked for is there."""
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lib"))
+import cuts  # pylint: disable=wrong-import-position
+
 RUNNER = os.environ["STORE_RUNNER"]
-CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "rmdir", "mkdir", "fchown",
-         "fchmod", "chmod", "ftruncate")
 SCHEMA = """
 CREATE TABLE tokens(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, label TEXT UNIQUE, config TEXT NOT NULL,
                     FOREIGN KEY (pid) REFERENCES pobjects(id) ON DELETE CASCADE);
@@ -29,7 +30,7 @@ CONFIG = ('---\n!!map {\n  ? !!str "pss-sigs-good"\n  : !!bool "%s",\n'
           '  ? !!str "token-init"\n  : !!bool "true",\n}\n...\n')
 
 
-@unittest.skipUnless(shutil.which("strace"), "no strace")
+@unittest.skipUnless(cuts.why_not() is None, cuts.why_not())
 class StoreCrashTest(unittest.TestCase):
     def setUp(self):
         self.state = tempfile.mkdtemp(prefix="gg-")
@@ -43,24 +44,18 @@ class StoreCrashTest(unittest.TestCase):
         database.close()
         self.value = "bad"
 
-    def run_store(self, what, *strace):
-        # The leak sanitizer, where the runner has it, is a debugger too.
-        environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
-        return subprocess.run([*strace, RUNNER, self.state, what], capture_output=True, text=True, env=environment)
+    def run_store(self, what, *options):
+        """Under strace, where there are options for it."""
+        before = cuts.command(os.path.join(self.state, "trace"), *options) if options else []
+        return subprocess.run([*before, RUNNER, self.state, what], capture_output=True, text=True,
+                              env=cuts.environment())
 
     def count_calls(self, what):
         # Modes that are not as they should be are mended once.
         self.assertEqual(self.run_store("check").returncode, 0)
-        trace = os.path.join(self.state, "trace")
-        done = self.run_store(what, "strace", "-f", "-o", trace, "-e", "trace=" + ",".join(CALLS))
-        if "ptrace" in done.stderr:
-            self.skipTest("not possible here: ptrace is forbidden")
+        done = self.run_store(what, *cuts.watch())
         self.assertEqual(done.returncode, 0, done.stderr)
-        with open(trace, encoding="utf-8") as lines:
-            names = [re.match(r"\d+ +(\w+)\(", line) for line in lines]
-        os.unlink(trace)
-        names = [name.group(1) for name in names if name]
-        return {call: names.count(call) for call in CALLS}
+        return cuts.count_calls(os.path.join(self.state, "trace"))
 
     def swap(self):
         self.value = "bad" if self.value == "good" else "good"
@@ -87,8 +82,7 @@ class StoreCrashTest(unittest.TestCase):
                 with self.subTest(call=call, when=when):
                     before = self.read_value()
                     self.swap()
-                    done = self.run_store(self.value, "strace", "-f", "-o", os.devnull, "-e", "trace=" + call,
-                                          "-e", f"inject={call}:signal=SIGKILL:when={when}")
+                    done = self.run_store(self.value, *cuts.inject(call, when))
                     self.assertNotEqual(done.returncode, 0)
                     after = self.read_value()
                     self.assertIn(after, (before, self.value))
@@ -121,8 +115,7 @@ class StoreCrashTest(unittest.TestCase):
                 with self.subTest(call=call, when=when):
                     before, _ = self.read_pins()
                     wanted = f"pin-{call}-{when}"
-                    done = self.run_store(wanted, "strace", "-f", "-o", os.devnull, "-e", "trace=" + call,
-                                          "-e", f"inject={call}:signal=SIGKILL:when={when}")
+                    done = self.run_store(wanted, *cuts.inject(call, when))
                     self.assertNotEqual(done.returncode, 0)
                     self.assertEqual(self.run_store("check").returncode, 0)
                     in_store, in_file = self.read_pins()
@@ -151,8 +144,7 @@ class StoreCrashTest(unittest.TestCase):
                     with open(self.database, "wb") as file:
                         file.write(original)
                     self.make_pins()
-                    done = self.run_store("drop", "strace", "-f", "-o", os.devnull, "-e", "trace=" + call,
-                                          "-e", f"inject={call}:signal=SIGKILL:when={when}")
+                    done = self.run_store("drop", *cuts.inject(call, when))
                     self.assertNotEqual(done.returncode, 0)
                     self.assertEqual(self.run_store("check").returncode, 0)
                     database = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
