@@ -42,11 +42,12 @@ health_facts_clear (HealthFacts *facts)
 void
 health_facts_set_device (HealthFacts *facts, HealthDevice device, const char *reason)
 {
-  g_autofree char *old = g_steal_pointer (&facts->device_reason);
-
   /* @reason may be the one that was there. */
+  char *copy = g_strdup (reason);
+
+  g_free (facts->device_reason);
+  facts->device_reason = copy;
   facts->device = device;
-  facts->device_reason = g_strdup (reason);
 }
 
 void
