@@ -2,10 +2,11 @@
 # SPDX-FileCopyrightText: the ggtpmd authors
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The token helper on a chip that makes weak RSA keys (CVE-2017-15361): what the real one answers, with such a modulus
-in the place of the chip's.
+"""The token helper on a chip that is not as it should be with RSA: what the real one answers, but for one thing.
 
-    weak-helper.py HELPER MODULE SECONDS [DESCRIPTOR [copy]]
+    weak-helper.py roca|pss HELPER MODULE SECONDS [DESCRIPTOR [copy]]
+
+roca: keys have a modulus of CVE-2017-15361; pss: signatures by RSA-PSS do not verify.
 """
 
 import json
@@ -39,16 +40,24 @@ def weaken(spki):
     return (spki[:MODULUS_AT] + make_modulus() + spki[MODULUS_AT + MODULUS_LEN:]).hex()
 
 
+def spoil(signature):
+    return (signature[:-1] + bytes([signature[-1] ^ 1])).hex()
+
+
 def main():
-    fds = [int(fd) for fd in sys.argv[4:5]]
-    with subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds) as helper:
+    weakness = sys.argv[1]
+    fds = [int(fd) for fd in sys.argv[5:6]]
+    with subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds) as helper:
         while request := helper_protocol.read(sys.stdin.buffer):
             text, whole = request
             helper.stdin.write(whole)
             helper.stdin.flush()
             answer = json.loads(helper.stdout.readline())
-            if json.loads(text)['job'] == 'generate-key' and 'rsa' in text.decode():
+            asked = json.loads(text)
+            if weakness == 'roca' and asked['job'] == 'generate-key' and 'rsa' in asked['algorithm']:
                 answer['spki'] = weaken(bytes.fromhex(answer['spki']))
+            if weakness == 'pss' and asked['job'] == 'sign' and asked['mechanism'] == 'rsa-pss':
+                answer['signature'] = spoil(bytes.fromhex(answer['signature']))
             print(json.dumps(answer), flush=True)
 
 

@@ -212,7 +212,7 @@ test_weak_key (TestToken *fixture, gconstpointer algorithm)
   Config *config = fixture->bed->config;
   g_autofree char *path =
       g_build_filename (test_swtpm_get_dir (fixture->bed->swtpm), "helper", NULL);
-  g_autofree char *script = g_strdup_printf ("#!/bin/sh\nexec /usr/bin/python3 %s %s \"$@\"\n",
+  g_autofree char *script = g_strdup_printf ("#!/bin/sh\nexec /usr/bin/python3 %s roca %s \"$@\"\n",
                                              g_getenv ("GGTPM_WEAK_HELPER"), config->token_helper);
   g_autoptr (GError) error = NULL;
   g_autoptr (TokenKey) good = NULL;
