@@ -282,7 +282,7 @@ load_config (const ChecksTree *tree)
   return config_new ();
 }
 
-/* `1` of device:/dev/tpm1 and device:/dev/tpmrm1. Another TCTI names no node: then it is the first chip's that counts. */
+/* `1` of device:/dev/tpm1 and device:/dev/tpmrm1. Another TCTI names no node: then the first chip's counts. */
 static const char *
 get_chip_number (const Config *config)
 {

@@ -30,8 +30,8 @@ void tally_add (Tally *tally, TallyKind kind, guint n);
 guint tally_get (Tally *tally, TallyKind kind);
 
 /*
- * @func: called at once and after something was added, once for all that was, on the thread-default main context of this call, from
- *   whose thread it is ended, too; NULL: nobody any more
+ * @func: called at once and after something was added, once for all that was, on the thread-default main context of
+ *   this call, from whose thread it is ended, too; NULL: nobody any more
  */
 void tally_watch (Tally *tally, GSourceOnceFunc func, gpointer user_data);
 

@@ -107,6 +107,7 @@ class Case(unittest.TestCase):
 class PowerCuts(Case):
     def test_a_signature_per_boot(self):
         self.begin()
+        signed = 0
         for boot in range(BOOTS):
             for name in KEYS:
                 for sign in (self.sign_bus, self.sign_pkcs11):
@@ -115,6 +116,8 @@ class PowerCuts(Case):
                         self.boot()
                         self.verify(name, sign(name))
                         self.assertFalse(self.caller.get(bus.DEVICE, HEALTH, 'InLockout'))
+                        signed += 1
+        print(f'{signed} signatures, each after a power cut', file=sys.stderr)
         self.power_cut()
         self.boot()
         # the cut before this boot was one, too
