@@ -141,10 +141,15 @@ frame_size (const TctiGgtpm *tcti)
   return get_be32 (tcti->frame + 2);
 }
 
-/* Goes on reading the frame until it is complete: TRY_AGAIN leaves what has come for the next call. */
+/*
+ * Goes on reading the frame until it is complete: TRY_AGAIN leaves what has come for the next call. Nothing follows an
+ * answer that was not asked for, so one call takes all there is; without a deadline it is also the one that waits.
+ */
 static TSS2_RC
 read_frame (TctiGgtpm *tcti, int64_t deadline)
 {
+  const int flags = deadline < 0 ? 0 : MSG_DONTWAIT;
+
   for (;;)
     {
       size_t want = FRAME_HEADER_SIZE;
@@ -153,12 +158,15 @@ read_frame (TctiGgtpm *tcti, int64_t deadline)
       if (tcti->have >= FRAME_HEADER_SIZE)
         {
           want = frame_size (tcti);
-          if (want < FRAME_HEADER_SIZE || want > FRAME_MAX_SIZE)
+          if (want < FRAME_HEADER_SIZE || want > FRAME_MAX_SIZE || tcti->have > want)
             return TSS2_TCTI_RC_MALFORMED_RESPONSE;
           if (tcti->have == want)
             return TSS2_RC_SUCCESS;
         }
-      n = recv (tcti->fd, tcti->frame + tcti->have, want - tcti->have, MSG_DONTWAIT);
+      /* The answer to the command stands behind that to GET_ID. */
+      if (!tcti->id_pending)
+        want = FRAME_MAX_SIZE;
+      n = recv (tcti->fd, tcti->frame + tcti->have, want - tcti->have, flags);
       if (n > 0)
         tcti->have += (size_t)n;
       else if (n == 0)

@@ -138,6 +138,23 @@ test_malformed (Fixture *f, gconstpointer data)
                    TSS2_TCTI_RC_MALFORMED_RESPONSE);
 }
 
+/* Who sends more than was asked for is no TPM, and the rest would be taken for the next answer. */
+static void
+test_surplus (Fixture *f, gconstpointer data)
+{
+  guint8 both[sizeof response + 1] = { 0 };
+  guint8 buffer[64];
+  gsize size = sizeof buffer;
+
+  memcpy (both, response, sizeof response);
+  transmit (f);
+  say (f, both, sizeof both);
+  g_assert_cmphex (Tss2_Tcti_Receive (f->context, &size, buffer, TSS2_TCTI_TIMEOUT_BLOCK), ==,
+                   TSS2_TCTI_RC_MALFORMED_RESPONSE);
+  g_assert_cmphex (Tss2_Tcti_Transmit (f->context, sizeof command, command), ==,
+                   TSS2_TCTI_RC_NO_CONNECTION);
+}
+
 static void
 test_locality (Fixture *f, gconstpointer data)
 {
@@ -287,6 +304,7 @@ main (int argc, char **argv)
   ADD ("sequence", test_sequence);
   ADD ("hang-up", test_hang_up);
   ADD ("malformed", test_malformed);
+  ADD ("surplus", test_surplus);
   ADD ("locality", test_locality);
   ADD ("poll-handles", test_poll_handles);
   g_test_add_func ("/tcti/path", test_path);
