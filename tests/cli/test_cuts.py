@@ -63,9 +63,9 @@ class Case(test_provision.Case):
             self.tpm.kill()
             self.tpm.start()
             bus.open_to_daemon(self.tpm)
-        # nothing orphaned at any moment
-        self.assertLessEqual(set(self.tpm.handles(PERSISTENT)), self.known_handles())
+        handles, known = set(self.tpm.handles(PERSISTENT)), self.known_handles()
         self.daemon.start()
+        self.assertLessEqual(handles, known, 'orphaned')
         return code != 0
 
     def run_and_watch(self, who, options, args):
@@ -147,6 +147,39 @@ class Case(test_provision.Case):
 
     def assert_signs(self, key):
         self.assertEqual(self.run_ctl('key', 'sign', key, stdin=b'x').returncode, 0)
+
+
+class Change(Case):
+    """Of a token and its keys: whatever was cut, its PINs are those of the store, and its keys sign."""
+
+    def prepare(self):
+        for token in self.json('token', 'list')['tokens']:
+            self.remove(token['label'])
+        self.ok('provision')
+
+    def check_change(self, n_keys, *args):
+        def judge():
+            self.tokens()
+            self.ok(*args)
+            keys = [key['label'] for key in self.json('key', 'list')['keys']]
+            self.assertEqual(len(keys), n_keys, keys)
+            for key in keys:
+                self.assert_signs(key)
+            # by both PINs
+            self.ok('token', 'change-pin', 'greengrass')
+            self.ok('token', 'unblock', 'greengrass')
+        for who, step in (('daemon', 37), ('helper', 11)):
+            self.check_cuts(who, step, args, self.prepare, judge)
+        self.remove('greengrass')
+
+    def test_change_pin(self):
+        self.check_change(1, 'token', 'change-pin', 'greengrass')
+
+    def test_reset_so_pin(self):
+        self.check_change(1, 'token', 'reset-so-pin', 'greengrass')
+
+    def test_rotate(self):
+        self.check_change(2, 'key', 'rotate', 'greenkey')
 
 
 class Restore(Case):
@@ -353,7 +386,7 @@ class Provision(Case):
         self.check_provision('daemon', 43)
 
     def test_helper(self):
-        self.check_provision('helper', 97)
+        self.check_provision('helper', 7)
 
     def test_tpm(self):
         self.check_provision('TPM', 331)
