@@ -16,6 +16,7 @@ import re
 import select
 import shutil
 import sqlite3
+import struct
 import subprocess
 import unittest
 
@@ -26,6 +27,10 @@ from cli import bus
 import cuts  # noqa: E402
 
 PERSISTENT = 0x81000000
+CC_GET_CAPABILITY = 0x17A
+CAP_TPM_PROPERTIES = 6
+PT_PERMANENT = 0x200
+NOT_FOUND = 3  # exit code
 # ggtpmctl also asks for a job with a message
 CLIENT_CALLS = cuts.FILE_CALLS + ('sendmsg',)
 
@@ -328,6 +333,37 @@ class Handle(Case):
 
     def test_remove_power_cut(self):
         self.check_remove('TPM', 11)
+
+
+class Ownership(Case):
+    """The auths of a hierarchy are never lost: what is set in the chip can be emptied again."""
+
+    def auths_set(self):
+        """ownerAuthSet and lockoutAuthSet of TPM_PT_PERMANENT, while the daemon is off."""
+        self.daemon.kill()
+        code, body = self.tpm.command(CC_GET_CAPABILITY, struct.pack('>III', CAP_TPM_PROPERTIES, PT_PERMANENT, 1))
+        self.daemon.start()
+        self.assertEqual(code, 0)
+        return struct.unpack('>I', body[-4:])[0] & 0b101
+
+    def release(self):
+        result = self.run_ctl('--json', 'tpm', 'release-ownership')
+        self.assertIn(result.returncode, (0, NOT_FOUND), result.stdout)
+        self.assertEqual(self.auths_set(), 0)
+
+    def judge(self):
+        self.ok('tpm', 'take-ownership')
+        self.assertEqual(self.auths_set(), 0b101)
+        self.release()
+
+    def test_take(self):
+        for who, step in (('daemon', 17), ('TPM', 29)):
+            self.check_cuts(who, step, ['tpm', 'take-ownership'], self.release, self.judge)
+
+    def test_release(self):
+        for who, step in (('daemon', 17), ('TPM', 29)):
+            self.check_cuts(who, step, ['tpm', 'release-ownership'], lambda: self.ok('tpm', 'take-ownership'),
+                            self.judge)
 
 
 class Provision(Case):
