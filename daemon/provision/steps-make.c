@@ -302,22 +302,13 @@ fill_change (Steps *self, StoreChange *change, const gboolean *needs_csr, GError
   return self->listing != NULL;
 }
 
-/* One that a run before this one has left is not known to have been drawn. */
-static gboolean
-note_drawn_pins (Steps *self, StoreChange *change, GError **error)
-{
-  const char *token = self->plan->token;
-
-  return (!self->pin_drawn ||
-          store_note_drawn_pin (self->store, change, token, STORE_PIN_USER, error)) &&
-         (!self->so_pin_drawn ||
-          store_note_drawn_pin (self->store, change, token, STORE_PIN_SO, error));
-}
-
 static gboolean
 commit (Steps *self, StoreChange *change, GError **error)
 {
-  if (!note_drawn_pins (self, change, error) || !store_change_commit (change, error))
+  /* A PIN that a run before this one has left is not known to have been drawn. */
+  if (!store_note_drawn_pins (self->store, change, self->plan->token, self->pin_drawn,
+                              self->so_pin_drawn, error) ||
+      !store_change_commit (change, error))
     return FALSE;
   tokens_remember (self->tokens, change, self->listing);
   return TRUE;

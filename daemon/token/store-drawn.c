@@ -52,28 +52,40 @@ append_known (sqlite3 *database, const char *token, char **sums, GString *text)
     }
 }
 
+static gboolean
+append_drawn (sqlite3 *database, const char *token, StorePin kind, GString *text, GError **error)
+{
+  g_autofree char *sum = store_database_sum_seal (database, token, kind == STORE_PIN_SO, error);
+
+  if (sum == NULL)
+    return FALSE;
+  g_string_append_printf (text, "%s\n", sum);
+  return TRUE;
+}
+
 gboolean
-store_note_drawn_pin (Store *self,
-                      StoreChange *change,
-                      const char *token,
-                      StorePin kind,
-                      GError **error)
+store_note_drawn_pins (Store *self,
+                       StoreChange *change,
+                       const char *token,
+                       gboolean user,
+                       gboolean so,
+                       GError **error)
 {
   g_autofree char *path = store_get_drawn_path (self, token);
   g_autofree char *copy =
       g_build_filename (store_change_get_dir (change), STORE_DATABASE_NAME, NULL);
-  g_autoptr (sqlite3) changed = store_database_open (copy, error);
+  g_autoptr (sqlite3) changed = NULL;
   g_autoptr (sqlite3) current = NULL;
-  g_auto (GStrv) sums = list_sums (self, token);
+  g_auto (GStrv) sums = NULL;
   g_autoptr (GString) text = g_string_new (NULL);
-  g_autofree char *sum = NULL;
 
-  if (changed == NULL)
+  if (!user && !so)
+    return TRUE;
+  changed = store_database_open (copy, error);
+  if (changed == NULL || (user && !append_drawn (changed, token, STORE_PIN_USER, text, error)) ||
+      (so && !append_drawn (changed, token, STORE_PIN_SO, text, error)))
     return FALSE;
-  sum = store_database_sum_seal (changed, token, kind == STORE_PIN_SO, error);
-  if (sum == NULL)
-    return FALSE;
-  g_string_append_printf (text, "%s\n", sum);
+  sums = list_sums (self, token);
   append_known (changed, token, sums, text);
   /* The change may not be committed: then the store is as it was. */
   current = store_exists (self) ? store_database_open (self->database, NULL) : NULL;

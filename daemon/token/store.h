@@ -80,14 +80,16 @@ gboolean store_save_pin (Store *store,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
- * That the PIN which @change has set was drawn by us, from at least 128 random bits; before the commit. It is a matter
- * of the token's seal: whoever sets another PIN, by whatever program, ends it.
+ * That the PINs which @change has set, the user PIN (@user) and the SO PIN (@so), were drawn by us, from at least 128
+ * random bits; before the commit. It is a matter of the token's seal: whoever sets another PIN, by whatever program,
+ * ends it.
  */
-gboolean store_note_drawn_pin (Store *store,
-                               StoreChange *change,
-                               const char *token,
-                               StorePin kind,
-                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean store_note_drawn_pins (Store *store,
+                                StoreChange *change,
+                                const char *token,
+                                gboolean user,
+                                gboolean so,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether both PINs of the token are known to be such. Blocks, for small files. */
 gboolean store_pins_are_drawn (Store *store, const char *token);
 

@@ -112,7 +112,8 @@ tokens_change_pin (Tokens *self,
   if (kept && !store_stage_pin (self->store, writer->change, token, changed, new_pin, error))
     return FALSE;
   if (given_new_pin == NULL &&
-      !store_note_drawn_pin (self->store, writer->change, token, changed, error))
+      !store_note_drawn_pins (self->store, writer->change, token, changed == STORE_PIN_USER,
+                              changed == STORE_PIN_SO, error))
     return FALSE;
   if (!writer_commit (writer, self, error))
     {
