@@ -35,7 +35,7 @@ GBytes *
 store_change_pack (StoreChange *change, GHashTable *extras, GError **error)
 {
   g_autofree char *path = get_path (change);
-  g_autoptr (sqlite3) database = store_database_open (path, error);
+  g_autoptr (sqlite3) database = store_database_open_copy (path, error);
   g_autofree char *content = NULL;
   g_autofree char *head = NULL;
   char *packed;

@@ -211,7 +211,7 @@ store_change_drop_stale_primaries (StoreChange *change, Tpm *tpm, GError **error
 
   if (!g_file_test (path, G_FILE_TEST_EXISTS))
     return TRUE;
-  database = store_database_open (path, error);
+  database = store_database_open_copy (path, error);
   primaries = database != NULL ? store_database_list_primaries (database, FALSE, error) : NULL;
   if (primaries == NULL)
     return FALSE;
