@@ -171,6 +171,19 @@ read_journal (StoreChange *change, GHashTable *extras, GError **error)
   return NULL;
 }
 
+/* A damaged one is no reason to refuse what replaces it. */
+static Journal *
+load_current_journal (const Config *config)
+{
+  g_autoptr (GError) local_error = NULL;
+  Journal *journal = journal_load (config->state_dir, &local_error);
+
+  if (journal != NULL)
+    return journal;
+  g_message ("%s", local_error->message);
+  return journal_new ();
+}
+
 typedef struct
 {
   const Config *config;
@@ -233,13 +246,13 @@ backup_restore (Tokens *tokens,
   Store *store = tokens_get_store (tokens);
   g_autoptr (StoreChange) change = store_change_new (store, error);
   g_autoptr (GHashTable) extras = NULL;
-  g_autoptr (Journal) current = journal_load (config->state_dir, error);
+  g_autoptr (Journal) current = load_current_journal (config);
   g_autoptr (Journal) journal = NULL;
   Announcement announcement = { config, current };
   g_auto (GStrv) old_labels = NULL;
   int schema = 0;
 
-  if (change == NULL || current == NULL || !check_place (change, store, replace, error) ||
+  if (change == NULL || !check_place (change, store, replace, error) ||
       !find_schema (change, config, store, &schema, cancellable, error))
     return FALSE;
   if (store_exists (store) && (old_labels = store_change_list_tokens (change, error)) == NULL)

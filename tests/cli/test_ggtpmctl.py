@@ -351,8 +351,10 @@ class Provisioning(cli.Case):
         self.assertIn('99', self.fails(1, 'NotSupported', 'token', 'restore', '--force', newer))
         self.assertEqual(self.read(*database), before)
 
-        # with PINs: usable at once, though they were changed
+        # with PINs: usable at once, though they were changed, and the journal was damaged
         self.ok('token', 'change-pin', 'greengrass')
+        with open(self.daemon.state_dir + '/provision.json', 'w', encoding='ascii') as journal:
+            journal.write('{')
         self.assertEqual(self.json('token', 'restore', '--force', out), {'restored': out})
         for label in ('greenkey', 'second'):
             self.assertEqual(self.run_ctl('key', 'sign', label, stdin=b'x').returncode, 0)
