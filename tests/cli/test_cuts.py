@@ -162,7 +162,12 @@ class Change(Case):
             self.remove(token['label'])
         self.ok('provision')
 
-    def check_change(self, n_keys, *args):
+    def prepare_certificate(self):
+        self.prepare()
+        self.write('greenkey.csr', self.ok('key', 'rotate', 'greenkey'))
+        self.make_certificate('greenkey')
+
+    def check_change(self, n_keys, args, prepare):
         def judge():
             self.tokens()
             self.ok(*args)
@@ -174,17 +179,21 @@ class Change(Case):
             self.ok('token', 'change-pin', 'greengrass')
             self.ok('token', 'unblock', 'greengrass')
         for who, step in (('daemon', 37), ('helper', 11)):
-            self.check_cuts(who, step, args, self.prepare, judge)
+            self.check_cuts(who, step, args, prepare, judge)
         self.remove('greengrass')
 
     def test_change_pin(self):
-        self.check_change(1, 'token', 'change-pin', 'greengrass')
+        self.check_change(1, ['token', 'change-pin', 'greengrass'], self.prepare)
 
     def test_reset_so_pin(self):
-        self.check_change(1, 'token', 'reset-so-pin', 'greengrass')
+        self.check_change(1, ['token', 'reset-so-pin', 'greengrass'], self.prepare)
 
     def test_rotate(self):
-        self.check_change(2, 'key', 'rotate', 'greenkey')
+        self.check_change(2, ['key', 'rotate', 'greenkey'], self.prepare)
+
+    def test_switch_over(self):
+        """The certificate of the successor comes: the old key goes."""
+        self.check_change(1, ['key', 'install-cert', 'greenkey', self.at('greenkey.pem')], self.prepare_certificate)
 
 
 class Restore(Case):
@@ -393,7 +402,7 @@ class Provision(Case):
         files = []
         for directory, _, names in os.walk(self.place):
             files += [os.path.relpath(os.path.join(directory, name), self.place) for name in names]
-        self.assertEqual(sorted(set(files) - {'provision.conf'}),
+        self.assertEqual(sorted(set(files) - {'provision.conf', 'device.pem', 'ca.key', 'ca.pem', 'ca.srl'}),
                          ['device.csr', 'lite/.config.yaml.ggtpmd', 'lite/config.yaml', 'v1/.config.json.ggtpmd',
                           'v1/config.json', 'v2/.config.yaml.ggtpmd', 'v2/config.yaml'])
         again = self.json('provision', '--config', self.at('provision.conf'))
@@ -405,15 +414,26 @@ class Provision(Case):
         self.assertLessEqual(set(re.findall(r'^fault +(\w+)', checked, re.M)), {'certificate', 'file'}, checked)
         self.assertEqual(len(re.findall(r'^ok +current', checked, re.M)), 3, checked)
 
-    def check_provision(self, who, step):
+    def check_provision(self, who, step, prepare=None):
         config = self.wide()
 
         def judge():
             # where only ggtpmctl was killed the job goes on by itself: this one waits for it
             self.ok('provision', '--config', config)
             self.assert_complete()
-        self.check_cuts(who, step, ['provision', '--config', config], self.clear, judge)
+            self.assertEqual(self.key('wide', 'device')['has_certificate'], os.path.exists(self.at('device.pem')))
+        self.check_cuts(who, step, ['provision', '--config', config], prepare or self.clear, judge)
         self.clear()
+
+    def prepare_certificate(self):
+        self.clear()
+        self.ok('provision', '--config', self.at('provision.conf'))
+        self.make_certificate()
+
+    def test_certificate(self):
+        """It comes later: the second run puts it into the token."""
+        for who, step in (('daemon', 61), ('helper', 7)):
+            self.check_provision(who, step, self.prepare_certificate)
 
     def test_client(self):
         self.check_provision('ggtpmctl', 61)
