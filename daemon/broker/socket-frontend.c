@@ -7,6 +7,7 @@
 #include "dbus/names.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,8 @@ struct _SocketFrontend
 {
   SocketFile internal;
   SocketFile public;
+  int refused_fd; /* systemd's listener in mode alongside; -1: none */
+  guint refused_source;
 };
 
 static gboolean
@@ -124,19 +127,43 @@ remove_file (SocketFile *file)
   g_free (file->path);
 }
 
+static gboolean
+on_refused_client (gint fd, GIOCondition condition, gpointer user_data)
+{
+  int client = accept4 (fd, NULL, NULL, SOCK_CLOEXEC);
+
+  if (client >= 0)
+    close (client);
+  return G_SOURCE_CONTINUE;
+}
+
+/* systemd listens on, whatever we do: a client that nobody takes would wait for ever. */
+static void
+refuse_clients (SocketFrontend *frontend)
+{
+  frontend->refused_fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
+  if (frontend->refused_fd >= 0)
+    frontend->refused_source =
+        g_unix_fd_add (frontend->refused_fd, G_IO_IN, on_refused_client, NULL);
+}
+
 SocketFrontend *
 socket_frontend_new (Broker *broker, const Config *config, const char *group, GError **error)
 {
   g_autoptr (SocketFrontend) frontend = g_new0 (SocketFrontend, 1);
   int fd;
 
+  frontend->refused_fd = -1;
   frontend->internal.path =
       g_build_filename (config->runtime_dir, GGTPM_INTERNAL_SOCKET_NAME, NULL);
   frontend->public.path = g_build_filename (config->runtime_dir, GGTPM_SOCKET_NAME, NULL);
   if (!listen_at (broker, BROKER_LISTENER_INTERNAL, 0600, NULL, &frontend->internal, error))
     return NULL;
   if (config->mode == CONFIG_MODE_ALONGSIDE)
-    return g_steal_pointer (&frontend);
+    {
+      refuse_clients (frontend);
+      return g_steal_pointer (&frontend);
+    }
   fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
   if (fd >= 0)
     broker_listen (broker, fd, BROKER_LISTENER_PUBLIC);
@@ -150,5 +177,8 @@ socket_frontend_free (SocketFrontend *frontend)
 {
   remove_file (&frontend->public);
   remove_file (&frontend->internal);
+  g_clear_handle_id (&frontend->refused_source, g_source_remove);
+  if (frontend->refused_fd >= 0)
+    close (frontend->refused_fd);
   g_free (frontend);
 }

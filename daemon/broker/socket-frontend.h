@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 
 /*
  * SocketFrontend: the sockets of the broker, RUNTIME_DIR/tpm.sock (0660, @group; passed by systemd if it is
- * socket-activated; mode replace only) and RUNTIME_DIR/internal.sock (0600). Main thread.
+ * socket-activated; in mode alongside its clients are hung up on) and RUNTIME_DIR/internal.sock (0600). Main thread.
  */
 typedef struct _SocketFrontend SocketFrontend;
 

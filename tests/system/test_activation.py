@@ -62,6 +62,14 @@ class Activation(unittest.TestCase):
             self.assertNotIn('tpm.sock', os.listdir(daemon.runtime_dir))
         self.assertTrue(os.path.exists(self.path))
 
+    def test_alongside(self):
+        # systemd's socket has no other end then: who connects is told at once
+        early = self.connect()
+        with bus.Bus() as system_bus, swtpm.Swtpm() as tpm, \
+                bus.Daemon(system_bus, tpm, '--mode', 'alongside', listener=self.listener):
+            self.assertEqual(early.recv(1), b'')
+            self.assertEqual(self.connect().recv(1), b'')
+
 
 if __name__ == '__main__':
     bus.main()
