@@ -3,6 +3,7 @@
 
 #include "cmd.h"
 
+#include "client/confirm.h"
 #include "client/output.h"
 #include "dbus/error.h"
 
@@ -32,6 +33,8 @@ cmd_handle_list (Client *client, const Options *options, GError **error)
       if (!client->json)
         output_text ("%s\n", text);
     }
+  if (!client->json && handles != NULL && g_variant_n_children (handles) == 0)
+    output_text ("No persistent keys.\n");
   output_add (&dict, "handles", "as", &list);
   if (client->json && handles != NULL)
     output_json (g_variant_builder_end (&dict));
@@ -72,6 +75,7 @@ cmd_handle_remove (Client *client, const Options *options, GError **error)
 {
   GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   const char *text = options->arguments[0];
+  g_autofree char *what = NULL;
   guint64 handle = 0;
 
   if (!g_str_has_prefix (text, "0x") ||
@@ -81,12 +85,9 @@ cmd_handle_remove (Client *client, const Options *options, GError **error)
                    text);
       return FALSE;
     }
-  if (!options->yes)
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                   "the key at %s would be gone for ever: --yes says that this is meant", text);
-      return FALSE;
-    }
+  what = g_strdup_printf ("the key at %s would be gone for ever", text);
+  if (!options->yes && !confirm_word (client, NULL, text, what, error))
+    return FALSE;
   if (!client_connect (client, TRUE, error))
     return FALSE;
   if (!ggtpm_provisioning_call_remove_handle_key_sync (client->provisioning, (guint)handle,

@@ -3,6 +3,7 @@
 
 #include "cmd.h"
 
+#include "client/confirm.h"
 #include "client/key-call.h"
 #include "client/output.h"
 #include "client/pin.h"
@@ -114,18 +115,15 @@ cmd_key_delete (Client *client, const Options *options, GError **error)
   GVariantBuilder out = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   g_autofree char *token = NULL;
   g_autofree char *label = NULL;
+  g_autofree char *what = NULL;
 
   if (!key_call_find (client, options, &call, &token, error))
     return FALSE;
   label = output_clean (ggtpm_key_get_label (call.key));
-  if (!options->yes)
-    {
-      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                   "the key '%s' of the token '%s' would be gone for ever, with its certificate: "
-                   "--yes says that this is wanted",
-                   label, token);
-      return FALSE;
-    }
+  what = g_strdup_printf (
+      "the key '%s' of the token '%s' would be gone for ever, with its certificate", label, token);
+  if (!options->yes && !confirm_word (client, NULL, label, what, error))
+    return FALSE;
   if (!pin_call (client, options, token, g_variant_builder_end (&dict), call_delete, &call, error))
     return FALSE;
   if (client->json)

@@ -287,7 +287,8 @@ command_line_get_help (const Command *command, const char *noun)
     g_string_append_printf (text, "%s%s%s %s", command->noun, command->verb != NULL ? " " : "",
                             command->verb != NULL ? command->verb : "", command->arguments);
   else
-    g_string_append_printf (text, "%s [ARGUMENT...]", noun != NULL ? noun : "[COMMAND]");
+    g_string_append_printf (text, "%s%s [ARGUMENT...]", noun != NULL ? noun : "[COMMAND]",
+                            noun != NULL ? " VERB" : "");
   while (g_str_has_suffix (text->str, " "))
     g_string_truncate (text, text->len - 1);
 

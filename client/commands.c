@@ -214,11 +214,11 @@ static const OptionRow option_rows[] = {
   { NULL, TEXT ("subject", subject, "Subject of the request, as in CN=core-1,O=Example", "NAME") },
   { NULL, TEXT ("thing-arn", thing_arn, "Value of the file", "ARN") },
   { NULL, TEXT ("thing-name", thing_name, "Value of the file", "NAME") },
-  { "key", TEXT ("token", token, "Token that the key is in, if that is not clear", "LABEL") },
+  { "key", TEXT ("token", token, "Token of the key, where there are several", "LABEL") },
   { NULL, TEXT ("token", token, "Label of the token (default: greengrass)", "LABEL") },
   { NULL, FLAG ("variable", variable, "The variable properties") },
   { NULL, FLAG ("with-pins", with_pins, "The stored PINs, too: then the file is a secret") },
-  { NULL, FLAG ("yes", yes, "It is meant so: what is removed does not come back") },
+  { NULL, FLAG ("yes", yes, "Do not ask whether it is meant") },
 };
 
 static const GOptionEntry global_entries[] = {

@@ -12,11 +12,15 @@
 
 /* Ctrl-C ends the program, before anything was done. */
 static gboolean
-ask (FILE *terminal, const char *text, const char *word)
+ask (FILE *terminal, const char *text, const char *what, const char *word)
 {
   char line[MAX_LINE] = "";
 
-  fprintf (terminal, "%sType '%s' to go on: ", text, word);
+  if (text != NULL)
+    fputs (text, terminal);
+  else
+    fprintf (terminal, "%c%s.\n", g_ascii_toupper (what[0]), what + 1);
+  fprintf (terminal, "Type '%s' to go on: ", word);
   fflush (terminal);
   if (fgets (line, sizeof line, terminal) == NULL)
     return FALSE;
@@ -36,7 +40,7 @@ confirm_word (Client *client, const char *text, const char *word, const char *wh
                    "%s: --yes says that this is wanted", what);
       return FALSE;
     }
-  is_meant = ask (terminal, text, word);
+  is_meant = ask (terminal, text, what, word);
   fclose (terminal);
   if (!is_meant)
     g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_CANCELLED, "nothing was done");

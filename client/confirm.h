@@ -9,8 +9,8 @@ G_BEGIN_DECLS
 
 /*
  * Before what cannot be undone: shows @text on the terminal and goes on only if @word is typed.
- * @text: what is lost; ends with a newline
- * @what: for the error where nobody can be asked: `the token 'x' would be gone for ever`
+ * @text: what is lost, in lines; NULL: @what says all
+ * @what: also for the error where nobody can be asked: `the token 'x' would be gone for ever`
  * Errors: GGTPM_ERROR_INVALID_ARGS: there is no terminal, or nothing may be asked: --yes; GGTPM_ERROR_CANCELLED:
  * something else was typed.
  */

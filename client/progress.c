@@ -15,6 +15,8 @@
 
 #define BAR_WIDTH     20
 #define DEFAULT_WIDTH 80
+/* A step that takes longer says for how long it has been waited for: an RSA key may take a minute. */
+#define LONG_STEP_S 3
 
 typedef struct
 {
@@ -24,7 +26,8 @@ typedef struct
   GMainLoop *loop;
   gboolean on_terminal;
   gboolean line_shown;
-  char *step; /* last one shown */
+  char *step;     /* last one shown */
+  gint64 step_us; /* monotonic: since when */
 
   GVariant *result;
   GError *error;
@@ -67,11 +70,33 @@ get_terminal_width (void)
   return size.ws_col - 1u;
 }
 
+/* Returns whether it is another one. */
+static gboolean
+take_step (Wait *wait)
+{
+  const char *step = ggtpm_job_get_step (wait->job);
+
+  if (step == NULL || step[0] == '\0' || g_strcmp0 (step, wait->step) == 0)
+    return FALSE;
+  g_free (wait->step);
+  wait->step = g_strdup (step);
+  wait->step_us = g_get_monotonic_time ();
+  return TRUE;
+}
+
 static void
 show_line (Wait *wait)
 {
-  g_autofree char *line = progress_format (ggtpm_job_get_progress (wait->job),
-                                           ggtpm_job_get_step (wait->job), get_terminal_width ());
+  g_autoptr (GString) text = NULL;
+  g_autofree char *line = NULL;
+  gint64 waited_s;
+
+  (void)take_step (wait);
+  text = g_string_new (wait->step);
+  waited_s = (g_get_monotonic_time () - wait->step_us) / G_USEC_PER_SEC;
+  if (wait->step != NULL && waited_s >= LONG_STEP_S)
+    g_string_append_printf (text, ", %" G_GINT64_FORMAT " s", waited_s);
+  line = progress_format (ggtpm_job_get_progress (wait->job), text->str, get_terminal_width ());
 
   fprintf (stderr, "\r\033[K%s", line);
   fflush (stderr);
@@ -81,14 +106,11 @@ show_line (Wait *wait)
 static void
 show_step (Wait *wait)
 {
-  const char *step = ggtpm_job_get_step (wait->job);
   g_autofree char *clean = NULL;
 
-  if (step == NULL || step[0] == '\0' || g_strcmp0 (step, wait->step) == 0)
+  if (!take_step (wait))
     return;
-  g_free (wait->step);
-  wait->step = g_strdup (step);
-  clean = output_clean (step);
+  clean = output_clean (wait->step);
   fprintf (stderr, "%s\n", clean);
 }
 
@@ -101,6 +123,13 @@ show (Wait *wait)
     show_line (wait);
   else
     show_step (wait);
+}
+
+static gboolean
+on_tick (gpointer user_data)
+{
+  show_line (user_data);
+  return G_SOURCE_CONTINUE;
 }
 
 static void
@@ -205,6 +234,7 @@ run (Wait *wait)
 {
   guint interrupt = g_unix_signal_add (SIGINT, on_interrupt, wait);
   guint timeout = 0;
+  guint tick = 0;
   gulong closed =
       g_signal_connect (wait->client->connection, "closed", G_CALLBACK (on_closed), wait);
 
@@ -215,6 +245,8 @@ run (Wait *wait)
   g_signal_connect (wait->job, "notify::g-name-owner", G_CALLBACK (on_owner_changed), wait);
 
   show (wait);
+  if (wait->line_shown)
+    tick = g_timeout_add_seconds (1, on_tick, wait);
   take_end (wait, ggtpm_job_get_state (wait->job), ggtpm_job_get_error (wait->job),
             ggtpm_job_get_result (wait->job));
   if (wait->error == NULL && wait->result == NULL)
@@ -222,8 +254,8 @@ run (Wait *wait)
 
   clear_line (wait);
   g_source_remove (interrupt);
-  if (timeout != 0)
-    g_source_remove (timeout);
+  g_clear_handle_id (&timeout, g_source_remove);
+  g_clear_handle_id (&tick, g_source_remove);
   g_signal_handler_disconnect (wait->client->connection, closed);
   g_signal_handlers_disconnect_by_data (wait->job, wait);
 }

@@ -222,7 +222,7 @@ class Config(cli.Case):
 
     def test_handle(self):
         """Nucleus lite with a persistent key."""
-        self.assertEqual(self.ok('handle', 'list'), '')
+        self.assertEqual(self.ok('handle', 'list'), 'No persistent keys.\n')
         handle = self.ok('handle', 'create').strip()
         self.assertEqual(self.json('handle', 'list'), {'handles': [handle]})
         args = ['config', 'write', 'lite', '--path', self.file('lite'), '--root-ca-path', self.file('root.pem')]
@@ -234,7 +234,7 @@ class Config(cli.Case):
         self.ok(*args, handle)
         self.assertIn(f'handle:{handle}', self.read('lite'))
         self.assertEqual(self.check(0)['lite', 'key'], [('ok', f'the chip has a key at {handle}')])
-        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'handle', 'remove', handle))
+        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'handle', 'remove', handle, '--no-ask-password'))
         self.ok('handle', 'remove', handle, '--yes')
         self.assertEqual(self.faults(), {('lite', 'key')})
         self.fails(3, 'NotFound', 'handle', 'remove', handle, '--yes')

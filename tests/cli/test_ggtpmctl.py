@@ -820,7 +820,12 @@ class Provisioned(cli.Case):
 
     def test_key_delete(self):
         self.ok('key', 'create', 'doomed')
-        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'key', 'delete', 'doomed'))
+        self.assertIn('--yes', self.fails(2, 'InvalidArgs', 'key', 'delete', 'doomed', '--no-ask-password'))
+        terminal = self.terminal('key', 'delete', 'doomed')
+        terminal.wait_for("Type 'doomed' to go on: ")
+        terminal.write('no\n')
+        self.assertEqual(terminal.wait(), 1, terminal.output)
+        self.assertIn('doomed', self.ok('key', 'list'))
         self.assertEqual(self.json('key', 'delete', 'doomed', '--yes'),
                          {'token': 'greengrass', 'label': 'doomed', 'deleted': True})
         self.assertNotIn('doomed', self.ok('key', 'list'))
