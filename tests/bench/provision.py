@@ -8,9 +8,9 @@ URLs, certtool makes the request (`openssl req -engine pkcs11` does not work on 
 is not counted there.
 
 How long an RSA key takes is a matter of luck, so the time that the chip took for the making of the key itself is
-taken off each run, on both sides, as a proxy before the chip has measured it (which costs a quarter of a millisecond
-for each command). By hand more RSA keys are made that nobody asked for: the storage key, and one that tpm2_ptool tries
-RSA-PSS with. They are part of that way; what is left without them, too, is in brackets, and no goal.
+taken off each run, on both sides, as a proxy before the chip has measured it. By hand more RSA keys are made that
+nobody asked for: the storage key, and one that tpm2_ptool tries RSA-PSS with. They are part of that way; what is left
+without them, too, is in brackets, and no goal.
 
     provision.py MODULE [--runs N]
 """
@@ -52,25 +52,21 @@ class Figures:
         self.commands = []
         self.programs = None
 
-    def add(self, seconds, commands, notes):
-        made = [time_taken for _, kind, time_taken in notes if kind == ALG_RSA]
+    def add(self, seconds, commands, proxy):
+        made = [time_taken for _, kind, time_taken in proxy.notes() if kind == ALG_RSA]
         key = made.pop() if self.is_rsa else 0.0  # on both sides the last one
         self.times.append(seconds - key)
         self.others.append(sum(made))
         self.commands.append(commands)
 
-    @contextlib.contextmanager
-    def start_chip(self):
-        """A software TPM, its TCTI, and what gives the notes of the proxy before it."""
-        with swtpm.Swtpm() as tpm:
-            bus.open_to_daemon(tpm)
-            if not self.is_rsa:
-                yield tpm, tpm.tcti, list
-                return
-            with swtpm.Proxy(tpm) as proxy:
-                os.chmod(proxy.socket, 0o666)
-                proxy.rules(*(f'{command} note -' for command in CREATING))
-                yield tpm, proxy.tcti, proxy.notes
+
+@contextlib.contextmanager
+def start_chip():
+    with swtpm.Swtpm() as tpm, swtpm.Proxy(tpm) as proxy:
+        bus.open_to_daemon(tpm)
+        os.chmod(proxy.socket, 0o666)
+        proxy.rules(*(f'{command} note -' for command in CREATING))
+        yield tpm, proxy
 
 
 # ---- by hand -------------------------------------------------------------------------------------------------------
@@ -104,11 +100,11 @@ def by_hand(module, algorithm, figures, traced):
     with open(os.path.join(directory, 'template'), 'w', encoding='ascii') as file:
         file.write('cn = greenkey\n')
     tcti = 'tabrmd:bus_type=session'
-    with private_bus.PrivateBus() as own, figures.start_chip() as (tpm, chip, notes):
+    with private_bus.PrivateBus() as own, start_chip() as (tpm, proxy):
         environment = os.environ | own.env() | {
             'TPM2_PKCS11_STORE': os.path.join(directory, 'store'), 'TPM2_PKCS11_TCTI': tcti, 'TPM2TOOLS_TCTI': tcti,
             'TSS2_LOG': 'all+none', 'TPM2_PKCS11_LOG_LEVEL': '0', 'GNUTLS_PIN': '123456'}
-        abrmd = start_abrmd(chip, environment)
+        abrmd = start_abrmd(proxy.tcti, environment)
         try:
             before = tpm.count()
             start = time.monotonic()
@@ -120,7 +116,7 @@ def by_hand(module, algorithm, figures, traced):
             if traced:
                 figures.programs = programs
             else:
-                figures.add(time.monotonic() - start, tpm.count() - before, notes())
+                figures.add(time.monotonic() - start, tpm.count() - before, proxy)
         finally:
             abrmd.kill()
             abrmd.wait()
@@ -142,13 +138,13 @@ def ours(own_bus, algorithm, figures, traced):
     command = [os.path.join(BUILD, 'client/ggtpmctl'), 'provision', '--config', write_plan(directory, algorithm)]
     environment = os.environ | {'DBUS_SYSTEM_BUS_ADDRESS': own_bus.address}
     # the daemon's own polling is not what is counted
-    with figures.start_chip() as (tpm, chip, notes), \
-            bus.Daemon(own_bus, chip, config='[Health]\nPollIntervalSec=0\n') as daemon:
+    with start_chip() as (tpm, proxy), \
+            bus.Daemon(own_bus, proxy.tcti, config='[Health]\nPollIntervalSec=0\n') as daemon:
         before = tpm.count()
         if not traced:
             start = time.monotonic()
             subprocess.run(command, env=environment, **QUIET)
-            figures.add(time.monotonic() - start, tpm.count() - before, notes())
+            figures.add(time.monotonic() - start, tpm.count() - before, proxy)
         else:
             traces = [os.path.join(directory, name) for name in ('daemon', 'client')]
             with subprocess.Popen([*TRACE, traces[0], '-p', str(daemon.process.pid)]) as tracer:
@@ -171,7 +167,7 @@ def show(name, figures):
     rest = statistics.median(1000 * (seconds - others) for seconds, others in zip(figures.times, figures.others))
     print(f'{name:28}{statistics.median(times):9.0f} ms ({min(times):.0f} to {max(times):.0f})'
           f'{statistics.median(figures.commands):8.0f} commands{figures.programs:6} programs'
-          + (f'  [{rest:.0f} ms]' if figures.is_rsa else ''))
+          f'  [{rest:.0f} ms]')
     return statistics.median(times)
 
 

@@ -30,13 +30,17 @@
  *   hang -      never answers
  */
 
-#include <gio/gio.h>
-#include <gio/gunixsocketaddress.h>
+#include "common/write.h"
+
+#include <errno.h>
+#include <glib.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
@@ -338,24 +342,43 @@ find_action (Proxy *proxy, guint32 command, char **out_argument)
 }
 
 /* A whole frame; NULL: end of file or not a frame. */
+/* A socket of the path @text; -1 with errno. */
+static int
+make_socket (const char *text, int (*use) (int fd, const struct sockaddr *address, socklen_t len))
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_strlcpy (address.sun_path, text, sizeof address.sun_path);
+  if (fd >= 0 && use (fd, (const struct sockaddr *)&address, sizeof address) < 0)
+    {
+      close (fd);
+      return -1;
+    }
+  return fd;
+}
+
+static gboolean
+read_all (int fd, guint8 *data, gsize len)
+{
+  /* Linux waits for a byte where none is asked for. */
+  return len == 0 || recv (fd, data, len, MSG_WAITALL) == (ssize_t)len;
+}
+
 static GByteArray *
-read_frame (GInputStream *stream)
+read_frame (int fd)
 {
   g_autoptr (GByteArray) frame = g_byte_array_new ();
-  gsize n = 0;
   guint32 size;
 
   g_byte_array_set_size (frame, HEADER_SIZE);
-  if (!g_input_stream_read_all (stream, frame->data, HEADER_SIZE, &n, NULL, NULL) ||
-      n != HEADER_SIZE)
+  if (!read_all (fd, frame->data, HEADER_SIZE))
     return NULL;
   size = get_be32 (frame->data + 2);
   if (size < HEADER_SIZE || size > MAX_FRAME)
     return NULL;
   g_byte_array_set_size (frame, size);
-  if (!g_input_stream_read_all (stream, frame->data + HEADER_SIZE, size - HEADER_SIZE, &n, NULL,
-                                NULL) ||
-      n != size - HEADER_SIZE)
+  if (!read_all (fd, frame->data + HEADER_SIZE, size - HEADER_SIZE))
     return NULL;
   return g_steal_pointer (&frame);
 }
@@ -364,20 +387,15 @@ read_frame (GInputStream *stream)
 static GByteArray *
 ask_chip (Proxy *proxy, const GByteArray *command)
 {
-  /* Not by a GSocketClient, which takes longer than swtpm for most commands. */
-  g_autoptr (GSocket) socket =
-      g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL);
-  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (proxy->upstream);
-  g_autoptr (GSocketConnection) connection = NULL;
-  GOutputStream *out;
+  int fd = make_socket (proxy->upstream, connect);
+  GByteArray *answer = NULL;
 
-  if (!g_socket_connect (socket, address, NULL, NULL))
+  if (fd < 0)
     return NULL;
-  connection = g_socket_connection_factory_create_connection (socket);
-  out = g_io_stream_get_output_stream (G_IO_STREAM (connection));
-  if (!g_output_stream_write_all (out, command->data, command->len, NULL, NULL, NULL))
-    return NULL;
-  return read_frame (g_io_stream_get_input_stream (G_IO_STREAM (connection)));
+  if (write_all (fd, command->data, command->len))
+    answer = read_frame (fd);
+  close (fd);
+  return answer;
 }
 
 static gboolean
@@ -714,42 +732,41 @@ answer_command (Proxy *proxy, const GByteArray *command, Action *out_action)
   return g_steal_pointer (&answer);
 }
 
-static gboolean
-on_run (GThreadedSocketService *service,
-        GSocketConnection *connection,
-        GObject *source,
-        Proxy *proxy)
+typedef struct
 {
-  GInputStream *in = g_io_stream_get_input_stream (G_IO_STREAM (connection));
-  GOutputStream *out = g_io_stream_get_output_stream (G_IO_STREAM (connection));
+  Proxy *proxy;
+  int fd;
+} Connection;
+
+static gpointer
+serve (gpointer data)
+{
+  g_autofree Connection *connection = data;
   Action action = ACTION_NONE;
   gboolean ends = FALSE;
 
   while (!ends)
     {
-      g_autoptr (GByteArray) command = read_frame (in);
+      g_autoptr (GByteArray) command = read_frame (connection->fd);
       g_autoptr (GByteArray) answer = NULL;
 
       if (command != NULL)
-        answer = answer_command (proxy, command, &action);
-      if (answer == NULL ||
-          !g_output_stream_write_all (out, answer->data, answer->len, NULL, NULL, NULL))
+        answer = answer_command (connection->proxy, command, &action);
+      if (answer == NULL || !write_all (connection->fd, answer->data, answer->len))
         ends = TRUE;
       while (action == ACTION_HALF)
         pause ();
       ends |= action == ACTION_SHORT;
     }
-  return TRUE;
+  close (connection->fd);
+  return NULL;
 }
 
 int
 main (int argc, char **argv)
 {
   Proxy proxy = { 0 };
-  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  g_autoptr (GSocketService) service = g_threaded_socket_service_new (-1);
-  g_autoptr (GSocketAddress) address = NULL;
-  g_autoptr (GError) error = NULL;
+  int listener;
 
   if (argc != 4)
     {
@@ -766,14 +783,18 @@ main (int argc, char **argv)
   proxy.vendor = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   g_mutex_init (&proxy.mutex);
 
-  address = g_unix_socket_address_new (argv[2]);
-  g_signal_connect (service, "run", G_CALLBACK (on_run), &proxy);
-  if (!g_socket_listener_add_address (G_SOCKET_LISTENER (service), address, G_SOCKET_TYPE_STREAM,
-                                      G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &error))
+  listener = make_socket (argv[2], bind);
+  if (listener < 0 || listen (listener, SOMAXCONN) < 0)
     {
-      g_printerr ("tpm-proxy: %s\n", error->message);
+      g_printerr ("tpm-proxy: %s: %s\n", argv[2], g_strerror (errno));
       return 1;
     }
-  g_main_loop_run (loop);
-  return 0;
+  for (;;)
+    {
+      Connection connection = { &proxy, accept4 (listener, NULL, NULL, SOCK_CLOEXEC) };
+
+      if (connection.fd >= 0)
+        g_thread_unref (
+            g_thread_new ("connection", serve, g_memdup2 (&connection, sizeof connection)));
+    }
 }
