@@ -9,40 +9,25 @@
 #include "client/output.h"
 #include "common/secret.h"
 #include "dbus/error.h"
-
-/* Options whose names the bus shares. */
-static const char *const values[] = {
-  "token",
-  "key",
-  "thing-name",
-  "thing-arn",
-  "region",
-  "iot-data-endpoint",
-  "iot-cred-endpoint",
-  "role-alias",
-  "root-ca-path",
-  "certificate-path",
-  "root-path",
-  "nucleus-version",
-  "handle",
-};
+#include "dbus/names.h"
 
 /* ---- config write ---- */
 
 static GVariant *
 make_arguments (const Options *options)
 {
+  static const char *const names[] = { GGTPM_RENDER_OPTIONS };
   GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (values); i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      const char *value = options_get (options, values[i]);
+      const char *value = options_get (options, names[i]);
 
       if (value != NULL)
-        output_add (&dict, values[i], "s", value);
+        output_add (&dict, names[i], "s", value);
     }
   if (options->arguments[1] != NULL)
-    output_add (&dict, "unit", "s", options->arguments[1]);
+    output_add (&dict, GGTPM_RENDER_UNIT, "s", options->arguments[1]);
   return g_variant_ref_sink (g_variant_builder_end (&dict));
 }
 
@@ -139,7 +124,7 @@ renew (Client *client, GVariant *config, GVariantBuilder *results)
   g_autoptr (GError) local_error = NULL;
   g_autofree char *written = NULL;
   const char *flavour;
-  ConfigPlace place = { .path = NULL };
+  ConfigPlace place = { .keep = TRUE };
   gboolean changed = FALSE;
 
   config_place_read (config, &place.path, &flavour);

@@ -125,8 +125,9 @@ static const Command commands[] = {
     "all token key handle path force group mkdir print thing-name thing-arn region iot-data-endpoint iot-cred-endpoint "
     "role-alias root-ca-path certificate-path root-path nucleus-version",
     cmd_config_write, "Write a configuration of Greengrass, p11-kit or a systemd unit",
-    "Greengrass' files get mode 0640, since they may contain the PIN. A file that ggtpmctl did not write, or that "
-    "was changed since, is left alone unless --force is given. --all renews what was written before." },
+    "Greengrass' files get mode 0640, since they may contain the PIN. A file that ggtpmctl did not write is left "
+    "alone unless --force is given; into one of Greengrass that was changed since, only what the token decides and "
+    "these options state is put. --all renews what was written before." },
   { "config", "check", "", 0, 0, "", cmd_config_check,
     "Check the configurations that were written, and what they point at",
     "One line for each check, with what to do. Exit code 1 if something is at fault." },

@@ -10,6 +10,7 @@
 #include "common/sealed-file.h"
 #include "common/secret.h"
 #include "dbus/error.h"
+#include "dbus/names.h"
 
 #include "build-config.h"
 
@@ -86,7 +87,8 @@ static void
 check_edited (Check *check, const char *fresh, const char *text, gsize len)
 {
   g_autoptr (GError) local_error = NULL;
-  g_autofree char *patched = config_patch_apply (check->flavour, fresh, text, len, &local_error);
+  g_autofree char *patched =
+      config_patch_apply (check->flavour, fresh, NULL, text, len, NULL, &local_error);
 
   if (patched == NULL)
     add (check, "current", "unknown",
@@ -250,7 +252,7 @@ check_unit (Check *check)
                                       "/lib/systemd/system" };
   const char *unit = NULL;
 
-  if (!g_variant_lookup (check->arguments, "unit", "&s", &unit))
+  if (!g_variant_lookup (check->arguments, GGTPM_RENDER_UNIT, "&s", &unit))
     return;
   for (gsize i = 0; i < G_N_ELEMENTS (dirs); i++)
     {
@@ -298,8 +300,8 @@ call_check (Check *check,
   if (index < 0)
     return FALSE;
   output_add (&dict, "config", "h", index);
-  if (g_variant_lookup (check->arguments, "token", "&s", &token))
-    output_add (&dict, "token", "s", token);
+  if (g_variant_lookup (check->arguments, GGTPM_RENDER_TOKEN, "&s", &token))
+    output_add (&dict, GGTPM_RENDER_TOKEN, "s", token);
   arguments = g_variant_ref_sink (g_variant_builder_end (&dict));
   if (ggtpm_provisioning_call_check_config_sync (check->client->provisioning, check->flavour,
                                                  arguments, client_get_flags (check->client),

@@ -101,7 +101,8 @@ check_owner (const char *path, ConfigFileOwner owner, gboolean force, GError **e
   if (owner == CONFIG_FILE_NOBODY || owner == CONFIG_FILE_US || force)
     return TRUE;
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
-               "'%s' %s: it was not touched; --force replaces it", path,
+               "'%s' %s: it was not touched. Move it away, or use `ggtpmctl config` with --force",
+               path,
                owner == CONFIG_FILE_EDITED ? "was changed since ggtpmctl wrote it"
                                            : "is there and was not written by ggtpmctl");
   return FALSE;

@@ -172,11 +172,13 @@ may_patch (const ConfigPlace *place, const char *flavour)
          config_file_get_owner (place->path, &owner, NULL) && owner == CONFIG_FILE_EDITED;
 }
 
-/* @out_text: the file's as it should be; NULL with error */
+/* The file's text as it should be; NULL with error */
 static char *
 patch (const ConfigPlace *place,
        const char *flavour,
+       GVariant *arguments,
        const char *fresh,
+       GPtrArray *changes,
        gboolean *out_current,
        GError **error)
 {
@@ -190,11 +192,13 @@ patch (const ConfigPlace *place,
       g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, local_error->message);
       return NULL;
     }
-  patched = config_patch_apply (flavour, fresh, text, len, &local_error);
+  patched = config_patch_apply (flavour, fresh, place->keep ? NULL : arguments, text, len, changes,
+                                &local_error);
   if (patched == NULL)
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
                  "'%s' was changed since ggtpmctl wrote it, and cannot be kept current: %s. It was "
-                 "not touched; --force replaces it",
+                 "not touched: put that right, or move it away; `ggtpmctl config write --force` "
+                 "replaces it",
                  place->path, local_error->message);
   else
     *out_current = g_str_equal (patched, text);
@@ -205,12 +209,13 @@ patch (const ConfigPlace *place,
 static gboolean
 update (const ConfigPlace *place,
         const char *flavour,
+        GVariant *arguments,
         const char *fresh,
         gboolean *out_changed,
         GError **error)
 {
   gboolean current = FALSE;
-  g_autofree char *patched = patch (place, flavour, fresh, &current, error);
+  g_autofree char *patched = patch (place, flavour, arguments, fresh, NULL, &current, error);
   gboolean done;
 
   if (patched == NULL)
@@ -220,24 +225,49 @@ update (const ConfigPlace *place,
   return done;
 }
 
+/* Of a file of ours, which is written anew. */
+static gboolean
+compare_whole (const ConfigPlace *place,
+               const char *flavour,
+               const char *fresh,
+               gsize fresh_len,
+               GPtrArray *changes,
+               gboolean *out_current,
+               GError **error)
+{
+  g_autofree char *text = NULL;
+  gsize len = 0;
+
+  if (!config_file_compare (place->path, fresh, fresh_len, out_current, error))
+    return FALSE;
+  if (fresh != NULL && !*out_current && g_file_get_contents (place->path, &text, &len, NULL))
+    {
+      config_patch_compare (flavour, fresh, text, len, changes);
+      secret_wipe (text, len);
+    }
+  return TRUE;
+}
+
 gboolean
 config_place_compare (const ConfigPlace *place,
                       const char *flavour,
+                      GVariant *arguments,
                       const char *text,
                       gsize len,
+                      GPtrArray *changes,
                       gboolean *out_current,
                       GError **error)
 {
   g_autofree char *patched = NULL;
 
   if (!may_patch (place, flavour))
-    return config_file_compare (place->path, text, len, out_current, error);
+    return compare_whole (place, flavour, text, len, changes, out_current, error);
   if (text == NULL)
     {
       *out_current = FALSE;
       return TRUE;
     }
-  patched = patch (place, flavour, text, out_current, error);
+  patched = patch (place, flavour, arguments, text, changes, out_current, error);
   if (patched == NULL)
     return FALSE;
   secret_wipe (patched, strlen (patched));
@@ -282,7 +312,7 @@ config_place_put (Client *client,
   where.path = path;
   if (is_public (flavour))
     where.public = where.mkdir = TRUE;
-  done = may_patch (&where, flavour) ? update (&where, flavour, text, out_changed, error)
+  done = may_patch (&where, flavour) ? update (&where, flavour, arguments, text, out_changed, error)
                                      : write_place (&where, text, len, out_changed, error);
   secret_wipe (text, len);
   if (!done || !remember (client, path, flavour, arguments, error))

@@ -14,8 +14,10 @@ typedef struct
   const char *path; /* NULL: where the flavour looks for it; config_place_put() only */
   const char *
       group; /* NULL: that of the file there, else the daemon's where the caller can give files to it */
-  gboolean mkdir;  /* makes directories above it */
-  gboolean force;  /* also over a file that is not ours or was changed */
+  gboolean mkdir; /* makes directories above it */
+  gboolean force; /* also over a file that is not ours or was changed */
+  gboolean
+      keep; /* what was edited in it stays, whatever the arguments say, but for what the token decides */
   gboolean public; /* 0644 in place of 0640, and root's group */
 } ConfigPlace;
 
@@ -36,19 +38,22 @@ gboolean config_place_check (const ConfigPlace *place, GError **error) G_GNUC_WA
 
 /*
  * Whether config_place_put() would change nothing. @text: what the daemon renders; NULL: it cannot yet.
+ * @changes: of char *: values that would change are added, for people, where there is a file and its flavour has some
  * Errors: those of config_file_compare().
  */
 gboolean config_place_compare (const ConfigPlace *place,
                                const char *flavour,
+                               GVariant *arguments,
                                const char *text,
                                gsize len,
+                               GPtrArray *changes,
                                gboolean *out_current,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
  * All of it: renders, writes, and has the daemon remember it, so that `config write --all` keeps it current. For
- * `drop-in` and `p11-kit` it is public, with its directories. In a file that was edited only what the token decides is
- * replaced (config-patch.h), where its flavour allows that.
+ * `drop-in` and `p11-kit` it is public, with its directories. In a file that was edited only what the token decides and
+ * @arguments state is replaced (config-patch.h), where its flavour allows that.
  * @arguments: not floating
  * @out_changed: FALSE: it was like that already
  * Errors: those of RenderConfig, RememberConfig and config_file_write(); GGTPM_ERROR_FAILED without the directory,

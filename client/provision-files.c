@@ -240,6 +240,18 @@ get_place (GVariant *config)
   return place;
 }
 
+static void
+add_config (GPtrArray *missing, const char *flavour, const char *path, GPtrArray *changes)
+{
+  g_autofree char *values = NULL;
+
+  g_ptr_array_add (changes, NULL);
+  values = g_strjoinv (", ", (char **)changes->pdata);
+  g_ptr_array_add (missing, g_strdup_printf ("the Greengrass configuration %s %s%s%s%s", flavour,
+                                             path, *values != '\0' ? " (" : "", values,
+                                             *values != '\0' ? ")" : ""));
+}
+
 /* @is_provisioned: the key is there; before that nothing can be rendered */
 static gboolean
 compare_config (ProvisionFiles *self,
@@ -254,6 +266,7 @@ compare_config (ProvisionFiles *self,
       g_variant_lookup_value (config, "options", G_VARIANT_TYPE_VARDICT);
   g_autofree char *text = NULL;
   g_autofree char *default_path = NULL;
+  g_autoptr (GPtrArray) changes = g_ptr_array_new_with_free_func (g_free);
   gboolean current = FALSE;
   gboolean done;
   gsize len = 0;
@@ -262,11 +275,11 @@ compare_config (ProvisionFiles *self,
       (is_provisioned &&
        !config_place_render (self->client, flavour, arguments, &text, &len, &default_path, error)))
     return FALSE;
-  done = config_place_compare (&place, flavour, text, len, &current, error);
+  done = config_place_compare (&place, flavour, arguments, text, len, changes, &current, error);
   if (text != NULL)
     secret_wipe (text, len);
   if (done && !current)
-    add_text (missing, "the Greengrass configuration", flavour, place.path);
+    add_config (missing, flavour, place.path, changes);
   return done;
 }
 

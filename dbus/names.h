@@ -44,5 +44,26 @@
 #define GGTPM_SOCKET_NAME          "tpm.sock"
 #define GGTPM_INTERNAL_SOCKET_NAME "internal.sock"
 
+/* Options of Provisioning.RenderConfig: each is ggtpmctl's as well, but for the unit, which is an argument there */
+#define GGTPM_RENDER_TOKEN             "token"
+#define GGTPM_RENDER_KEY               "key"
+#define GGTPM_RENDER_THING_NAME        "thing-name"
+#define GGTPM_RENDER_THING_ARN         "thing-arn"
+#define GGTPM_RENDER_REGION            "region"
+#define GGTPM_RENDER_IOT_DATA_ENDPOINT "iot-data-endpoint"
+#define GGTPM_RENDER_IOT_CRED_ENDPOINT "iot-cred-endpoint"
+#define GGTPM_RENDER_ROLE_ALIAS        "role-alias"
+#define GGTPM_RENDER_ROOT_CA_PATH      "root-ca-path"
+#define GGTPM_RENDER_CERTIFICATE_PATH  "certificate-path"
+#define GGTPM_RENDER_ROOT_PATH         "root-path"
+#define GGTPM_RENDER_NUCLEUS_VERSION   "nucleus-version"
+#define GGTPM_RENDER_HANDLE            "handle"
+#define GGTPM_RENDER_OPTIONS                                                                       \
+  GGTPM_RENDER_TOKEN, GGTPM_RENDER_KEY, GGTPM_RENDER_THING_NAME, GGTPM_RENDER_THING_ARN,           \
+      GGTPM_RENDER_REGION, GGTPM_RENDER_IOT_DATA_ENDPOINT, GGTPM_RENDER_IOT_CRED_ENDPOINT,         \
+      GGTPM_RENDER_ROLE_ALIAS, GGTPM_RENDER_ROOT_CA_PATH, GGTPM_RENDER_CERTIFICATE_PATH,           \
+      GGTPM_RENDER_ROOT_PATH, GGTPM_RENDER_NUCLEUS_VERSION, GGTPM_RENDER_HANDLE
+#define GGTPM_RENDER_UNIT "unit"
+
 /* The stamp beside a configuration that we wrote: `.` NAME GGTPM_STAMP_SUFFIX; see daemon/greengrass/greengrass.h */
 #define GGTPM_STAMP_SUFFIX ".ggtpmd"

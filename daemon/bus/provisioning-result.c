@@ -4,6 +4,7 @@
 #include "provisioning-result.h"
 
 #include "bus/object-path.h"
+#include "dbus/names.h"
 #include "greengrass/greengrass.h"
 
 struct _ProvisioningResult
@@ -81,18 +82,18 @@ make_render_options (const Plan *plan)
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
-  insert_text (&dict, "token", plan->token);
-  insert_text (&dict, "key", greengrass->key != NULL ? greengrass->key : first->label);
-  insert_text (&dict, "thing-name", greengrass->thing_name);
-  insert_text (&dict, "thing-arn", greengrass->thing_arn);
-  insert_text (&dict, "region", greengrass->region);
-  insert_text (&dict, "iot-data-endpoint", greengrass->data_endpoint);
-  insert_text (&dict, "iot-cred-endpoint", greengrass->credentials_endpoint);
-  insert_text (&dict, "role-alias", greengrass->role_alias);
-  insert_text (&dict, "root-ca-path", greengrass->root_ca_path);
-  insert_text (&dict, "certificate-path", greengrass->certificate_path);
-  insert_text (&dict, "root-path", greengrass->root_path);
-  insert_text (&dict, "nucleus-version", greengrass->nucleus_version);
+  insert_text (&dict, GGTPM_RENDER_TOKEN, plan->token);
+  insert_text (&dict, GGTPM_RENDER_KEY, greengrass->key != NULL ? greengrass->key : first->label);
+  insert_text (&dict, GGTPM_RENDER_THING_NAME, greengrass->thing_name);
+  insert_text (&dict, GGTPM_RENDER_THING_ARN, greengrass->thing_arn);
+  insert_text (&dict, GGTPM_RENDER_REGION, greengrass->region);
+  insert_text (&dict, GGTPM_RENDER_IOT_DATA_ENDPOINT, greengrass->data_endpoint);
+  insert_text (&dict, GGTPM_RENDER_IOT_CRED_ENDPOINT, greengrass->credentials_endpoint);
+  insert_text (&dict, GGTPM_RENDER_ROLE_ALIAS, greengrass->role_alias);
+  insert_text (&dict, GGTPM_RENDER_ROOT_CA_PATH, greengrass->root_ca_path);
+  insert_text (&dict, GGTPM_RENDER_CERTIFICATE_PATH, greengrass->certificate_path);
+  insert_text (&dict, GGTPM_RENDER_ROOT_PATH, greengrass->root_path);
+  insert_text (&dict, GGTPM_RENDER_NUCLEUS_VERSION, greengrass->nucleus_version);
   return g_variant_dict_end (&dict);
 }
 

@@ -6,6 +6,7 @@
 #include "build-config.h"
 #include "common/secret.h"
 #include "dbus/error.h"
+#include "dbus/names.h"
 #include "flavours.h"
 
 #include <string.h>
@@ -42,20 +43,20 @@ static const struct
   gsize offset;
   gboolean is_path;
 } texts[] = {
-  { "token", G_STRUCT_OFFSET (GreengrassParams, token), FALSE },
-  { "key", G_STRUCT_OFFSET (GreengrassParams, key), FALSE },
-  { "thing-name", G_STRUCT_OFFSET (GreengrassParams, thing_name), FALSE },
-  { "thing-arn", G_STRUCT_OFFSET (GreengrassParams, thing_arn), FALSE },
-  { "region", G_STRUCT_OFFSET (GreengrassParams, region), FALSE },
-  { "iot-data-endpoint", G_STRUCT_OFFSET (GreengrassParams, iot_data_endpoint), FALSE },
-  { "iot-cred-endpoint", G_STRUCT_OFFSET (GreengrassParams, iot_cred_endpoint), FALSE },
-  { "role-alias", G_STRUCT_OFFSET (GreengrassParams, role_alias), FALSE },
-  { "root-ca-path", G_STRUCT_OFFSET (GreengrassParams, root_ca_path), TRUE },
-  { "certificate-path", G_STRUCT_OFFSET (GreengrassParams, certificate_path), TRUE },
-  { "root-path", G_STRUCT_OFFSET (GreengrassParams, root_path), TRUE },
-  { "nucleus-version", G_STRUCT_OFFSET (GreengrassParams, nucleus_version), FALSE },
-  { "handle", G_STRUCT_OFFSET (GreengrassParams, handle), FALSE },
-  { "unit", G_STRUCT_OFFSET (GreengrassParams, unit), FALSE },
+  { GGTPM_RENDER_TOKEN, G_STRUCT_OFFSET (GreengrassParams, token), FALSE },
+  { GGTPM_RENDER_KEY, G_STRUCT_OFFSET (GreengrassParams, key), FALSE },
+  { GGTPM_RENDER_THING_NAME, G_STRUCT_OFFSET (GreengrassParams, thing_name), FALSE },
+  { GGTPM_RENDER_THING_ARN, G_STRUCT_OFFSET (GreengrassParams, thing_arn), FALSE },
+  { GGTPM_RENDER_REGION, G_STRUCT_OFFSET (GreengrassParams, region), FALSE },
+  { GGTPM_RENDER_IOT_DATA_ENDPOINT, G_STRUCT_OFFSET (GreengrassParams, iot_data_endpoint), FALSE },
+  { GGTPM_RENDER_IOT_CRED_ENDPOINT, G_STRUCT_OFFSET (GreengrassParams, iot_cred_endpoint), FALSE },
+  { GGTPM_RENDER_ROLE_ALIAS, G_STRUCT_OFFSET (GreengrassParams, role_alias), FALSE },
+  { GGTPM_RENDER_ROOT_CA_PATH, G_STRUCT_OFFSET (GreengrassParams, root_ca_path), TRUE },
+  { GGTPM_RENDER_CERTIFICATE_PATH, G_STRUCT_OFFSET (GreengrassParams, certificate_path), TRUE },
+  { GGTPM_RENDER_ROOT_PATH, G_STRUCT_OFFSET (GreengrassParams, root_path), TRUE },
+  { GGTPM_RENDER_NUCLEUS_VERSION, G_STRUCT_OFFSET (GreengrassParams, nucleus_version), FALSE },
+  { GGTPM_RENDER_HANDLE, G_STRUCT_OFFSET (GreengrassParams, handle), FALSE },
+  { GGTPM_RENDER_UNIT, G_STRUCT_OFFSET (GreengrassParams, unit), FALSE },
   { "pin-source", G_STRUCT_OFFSET (GreengrassParams, pin_source), TRUE },
   { "pkcs11-module", G_STRUCT_OFFSET (GreengrassParams, pkcs11_module), TRUE },
   { "pkcs11-engine", G_STRUCT_OFFSET (GreengrassParams, pkcs11_engine), TRUE },
@@ -63,23 +64,7 @@ static const struct
   { "tcti", G_STRUCT_OFFSET (GreengrassParams, tcti), FALSE },
 };
 
-static const char *const names[] = {
-  "token",
-  "key",
-  "thing-name",
-  "thing-arn",
-  "region",
-  "iot-data-endpoint",
-  "iot-cred-endpoint",
-  "role-alias",
-  "root-ca-path",
-  "certificate-path",
-  "root-path",
-  "nucleus-version",
-  "handle",
-  "unit",
-  NULL,
-};
+static const char *const names[] = { GGTPM_RENDER_OPTIONS, GGTPM_RENDER_UNIT, NULL };
 
 #define TEXT(params, i) G_STRUCT_MEMBER (char *, (params), texts[(i)].offset)
 

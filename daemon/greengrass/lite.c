@@ -12,11 +12,13 @@
  * PIN stays in its own file: `pin-source`.
  */
 static const char comment_of_handle[] =
-    "# Written by ggtpmd (ggtpmctl config write lite). Once it is edited, only the URIs are kept current.\n"
+    "# Written by ggtpmd (ggtpmctl config write lite). Once it is edited, only the URIs and what provision.conf\n"
+    "# states are kept current.\n"
     "# Needs OpenSSL's provider tpm2 (tpm2-openssl), and the user ggcore in the group " GGTPM_TSS_GROUP
     ".\n";
 static const char comment[] =
-    "# Written by ggtpmd (ggtpmctl config write lite). Once it is edited, only the URIs are kept current.\n"
+    "# Written by ggtpmd (ggtpmctl config write lite). Once it is edited, only the URIs and what provision.conf\n"
+    "# states are kept current.\n"
     "# Needs OpenSSL's pkcs11-provider, and the user ggcore in the group ggtpm.\n";
 
 static void

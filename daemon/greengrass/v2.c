@@ -11,7 +11,8 @@
  * wants one label for key and certificate.
  */
 static const char comment[] =
-    "# Written by ggtpmd (ggtpmctl config write v2). Once it is edited, only slot, PIN and URIs are kept current.\n"
+    "# Written by ggtpmd (ggtpmctl config write v2). Once it is edited, only slot, PIN, URIs and what provision.conf\n"
+    "# states are kept current.\n"
     "# The file has the token's PIN in it; `slot` changes when tokens are removed and made anew.\n";
 
 static void

@@ -156,6 +156,39 @@ class Config(cli.Case):
         self.assertFalse(any(config['changed'] for config in self.json('config', 'write', '--all')['configs']))
         self.assertEqual(os.stat(self.file('v2')).st_ino, status.st_ino)
 
+    def test_edited_v1(self):
+        """JSON as well: another order, other members, escapes; what is no JSON any more is left alone."""
+        self.write_all()
+        value = json.loads(self.read('v1'))
+        pkcs11 = value['crypto'].pop('PKCS11')
+        label, module = (json.dumps(pkcs11[name]) for name in ('slotLabel', 'P11Provider'))
+        crypto = json.dumps(value.pop('crypto'))
+        text = (f'{{"größe": "\\u00e9\\/", "pumps": [1.50, null],\n\t"crypto" : {{"PKCS11":{{"slotUserPin":"old", '
+                f'"slotLabel": {label}, "mine":true,\t"P11Provider": {module}}},\n{crypto[1:]},\n'
+                f'{json.dumps(value)[1:]}\n\n')
+        self.put('v1', text)
+        self.assertEqual(self.faults(), {('v1', 'current'), ('v1', 'pin')})
+        self.ok('config', 'write', '--all')
+        self.assertEqual(self.read('v1'), text.replace('"old"', json.dumps(pkcs11['slotUserPin'])))
+        self.check(0)
+        self.assertFalse(any(config['changed'] for config in self.json('config', 'write', '--all')['configs']))
+        broken = text.replace('true,', 'true,,')
+        self.put('v1', broken)
+        result = self.run_ctl('config', 'write', '--all')
+        self.assertEqual((result.returncode, self.read('v1')), (1, broken))
+        self.assertRegex(result.stderr, f"{self.file('v1')}.* changed since .*no JSON")
+
+    def test_edited_and_stated(self):
+        """What an option says is put into a file that was edited; --all, which says nothing, leaves it as it is."""
+        self.write('v2', 'v2', '--thing-name', 'core-1', '--region', 'eu-central-1')
+        text = self.read('v2').replace('thingName: "core-1"', 'thingName: mine  # ours') + 'mine: yes\n'
+        self.put('v2', text)
+        self.ok('config', 'write', '--all')
+        self.assertEqual(self.read('v2'), text)
+        self.write('v2', 'v2', '--thing-name', 'core-2')
+        self.assertEqual(self.read('v2'), text.replace('mine  #', '"core-2"  #'))
+        self.check(0)
+
     def test_edited_too_far(self):
         self.write_all()
         text = self.read('v2').replace('slot: 1', 'slots: 4')

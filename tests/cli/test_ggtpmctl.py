@@ -1008,7 +1008,7 @@ class ConfigWrite(cli.Case):
         path = self.path('edited.json')
         self.ok('config', 'write', 'v1', '--path', path)
         with open(path, 'a', encoding='ascii') as file:
-            file.write('\n')
+            file.write('}')
         text = self.read(path)
         self.assertIn('changed since', self.fails(1, 'Exists', 'config', 'write', 'v1', '--path', path))
         self.assertEqual(self.read(path), text)

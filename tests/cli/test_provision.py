@@ -179,6 +179,53 @@ class Whole(Case):
         self.write('provision.conf', text.replace('[Key own]', '[Key own]\nAlgorithm=rsa-2048'))
         self.assertIn("'own'", self.fails(1, 'Exists', 'provision', '--config', config))
 
+    def test_edited_configurations(self):
+        """Values that the file states go before what people wrote; the plan names them, and no PIN."""
+        config = self.wide('edited')
+        self.ok('provision', '--config', config)
+        with open(self.daemon.state_dir + '/pins/edited.user', encoding='ascii') as file:
+            pin = file.read()
+        edits = {'v1/config.json': ('"data.example.org"', '"mine.example.org",\n\t"mine": "\\u00e9"'),
+                 'v2/config.yaml': ('"core-1"', "'mine' # of us"), 'lite/config.yaml': ('"Alias"', 'mine')}
+        for name, (old, new) in edits.items():
+            self.write(name, self.read(name).replace(old, new).replace(pin, 'x'))
+        edited = {name: self.read(name) for name in edits}
+        planned = self.ok('provision', '--config', config, '--plan')
+        self.assertNotIn(pin, planned)
+        for name, values in (('v1/config.json', "coreThing/iotHost: 'mine.example.org' becomes 'data.example.org'"),
+                             ('v2/config.yaml', "system/thingName: 'mine' becomes 'core-1'"),
+                             ('lite/config.yaml', "iotRoleAlias: 'mine' becomes 'Alias'")):
+            self.assertRegex(planned, f'{self.at(name)} .*{values}')
+        self.assertRegex(planned, 'v1/config.json .*slotUserPin,')
+        self.assertEqual({name: self.read(name) for name in edits}, edited)
+        self.assertTrue(self.json('provision', '--config', config)['changed'])
+        for name, (old, new) in edits.items():
+            expected = edited[name].replace(new, new.replace('"mine.example.org"', old) if 'json' in name else
+                                            old + new[len("'mine'"):] if 'v2' in name else old)
+            self.assertEqual(self.read(name), re.sub('(slotUserPin|userPin)(": ?|: )"x"', rf'\1\2"{pin}"', expected))
+        self.check_nothing_missing(config)
+
+        # another value, of files that were edited and of one that was not
+        os.unlink(self.at('lite/config.yaml'))
+        self.ok('provision', '--config', config)
+        text = self.read('provision.conf')
+        self.write('provision.conf', text.replace('data.example.org', 'other.example.org'))
+        planned = self.json('provision', '--config', config, '--plan')['missing']
+        self.assertEqual([line.rsplit(' (')[1] for line in planned],
+                         [f"{where}: 'data.example.org' becomes 'other.example.org')" for where in (
+                             'coreThing/iotHost', 'services/aws.greengrass.Nucleus/configuration/iotDataEndpoint',
+                             'services/aws.greengrass.NucleusLite/configuration/iotDataEndpoint')])
+        self.ok('provision', '--config', config)
+        for name in edits:
+            self.assertIn('other.example.org', self.read(name))
+        self.assertIn('mine', self.read('v1/config.json'))
+        # one that is not there any more
+        self.write('v2/config.yaml', self.read('v2/config.yaml').replace('thingName', 'thing'))
+        for args in ((), ('--plan',)):
+            self.assertIn('system/thingName is not in it',
+                          self.fails(1, 'Exists', 'provision', '--config', config, *args))
+        self.remove('edited')
+
     def test_extensions_without_a_file(self):
         result = self.json('provision', '--token', 'ext', '--alt-names', 'DNS:a.example', '--ext-key-usage',
                            'clientAuth')

@@ -43,7 +43,7 @@ LIBRARIES = {
     'openssl': ['daemon/token', 'common/certificate', 'daemon/token-helper'],
     'gnutls': ['daemon/token-verifier'],
     'json-c': ['daemon/token/helper-client', 'daemon/token-helper', 'daemon/token-verifier', 'daemon/greengrass',
-               'daemon/provision/journal', 'client/output'],
+               'daemon/provision/journal', 'client/output', 'client/config-patch'],
     'sqlite3.h': ['daemon/token/store-database', 'daemon/token/unsynced'],
     'yaml.h': ['common/yaml-values.c', 'daemon/greengrass'],
     'p11-kit': ['daemon/token/uri', 'daemon/token-helper'],
