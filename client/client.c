@@ -180,3 +180,13 @@ client_connect (Client *client, gboolean start, GError **error)
     }
   return TRUE;
 }
+
+void
+client_note_failure (Client *client, const GError *error)
+{
+  int code = ggtpm_error_exit_code (error);
+  gboolean may_pass = code == EXIT_BUSY || code == EXIT_UNAVAILABLE;
+
+  if (client->exit_code == 0 || may_pass)
+    client->exit_code = may_pass ? code : 1;
+}

@@ -54,4 +54,10 @@ int client_get_timeout_ms (const Client *client);
  */
 void client_convert_error (GError **error);
 
+/*
+ * For a verb that goes on after @error and ends with the exit code of what went wrong: what may pass by itself goes
+ * before what is for a person to look at, since the units try again then.
+ */
+void client_note_failure (Client *client, const GError *error);
+
 G_END_DECLS

@@ -105,17 +105,6 @@ write_one (Client *client, const Options *options, GError **error)
   return TRUE;
 }
 
-/* What may pass by itself goes before what is for a person to look at: ggtpm-config.service tries again then. */
-static void
-note_failure (Client *client, const GError *error)
-{
-  int code = ggtpm_error_exit_code (error);
-  gboolean may_pass = code == EXIT_BUSY || code == EXIT_UNAVAILABLE;
-
-  if (client->exit_code == 0 || may_pass)
-    client->exit_code = may_pass ? code : 1;
-}
-
 /* Adds to @results; a file that cannot be renewed does not keep the others from it. */
 static void
 renew (Client *client, GVariant *config, GVariantBuilder *results)
@@ -135,7 +124,7 @@ renew (Client *client, GVariant *config, GVariantBuilder *results)
         print_place (flavour, written, changed);
       return;
     }
-  note_failure (client, local_error);
+  client_note_failure (client, local_error);
   if (client->json)
     {
       GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);

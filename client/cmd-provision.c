@@ -151,32 +151,39 @@ lookup (GVariant *result, const char *name, const char *format)
   return g_variant_lookup (result, name, format, &value) ? value : "";
 }
 
-/* A copy with room for more. */
-static GPtrArray *
-get_texts (GVariant *result, const char *name)
+static void
+add_strings (GVariantBuilder *dict, const char *name, GPtrArray *texts)
 {
-  GPtrArray *texts = g_ptr_array_new_with_free_func (g_free);
-  g_autofree const char **found = NULL;
-
-  if (g_variant_lookup (result, name, "^a&s", &found))
-    for (gsize i = 0; found[i] != NULL; i++)
-      g_ptr_array_add (texts, g_strdup (found[i]));
-  return texts;
-}
-
-static GVariant *
-make_strings (GPtrArray *texts)
-{
-  return g_variant_new_strv ((const char *const *)texts->pdata, texts->len);
+  g_variant_builder_add (dict, "{sv}", name,
+                         g_variant_new_strv ((const char *const *)texts->pdata, texts->len));
 }
 
 static void
-warn (Client *client, GVariant *result)
+add_warnings (GVariantBuilder *dict, GVariant *result)
 {
-  g_autoptr (GPtrArray) warnings = get_texts (result, "warnings");
+  g_autoptr (GVariant) warnings =
+      g_variant_lookup_value (result, "warnings", G_VARIANT_TYPE_STRING_ARRAY);
 
-  for (guint i = 0; i < warnings->len && !client->json; i++)
-    g_printerr ("ggtpmctl: warning: %s\n", (const char *)warnings->pdata[i]);
+  if (warnings == NULL)
+    warnings = g_variant_ref_sink (g_variant_new_strv (NULL, 0));
+  g_variant_builder_add (dict, "{sv}", "warnings", warnings);
+}
+
+/* On standard error; in JSON they are members. */
+static void
+warn (GVariant *result, const ProvisionReport *report)
+{
+  g_autofree const char **warnings = NULL;
+
+  if (g_variant_lookup (result, "warnings", "^a&s", &warnings))
+    for (gsize i = 0; warnings[i] != NULL; i++)
+      g_printerr ("ggtpmctl: warning: %s\n", warnings[i]);
+  for (guint i = 0; i < report->problems->len; i++)
+    {
+      g_autofree char *clean = output_clean (report->problems->pdata[i]);
+
+      g_printerr ("ggtpmctl: error: %s\n", clean);
+    }
 }
 
 /* ---- --plan ---- */
@@ -195,42 +202,41 @@ print_texts (const char *title, GPtrArray *texts)
 }
 
 static void
-print_plan (Client *client, GVariant *result, GPtrArray *missing, GPtrArray *waiting)
+print_plan (Client *client, GVariant *result, const ProvisionReport *report)
 {
   GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-  g_autoptr (GPtrArray) warnings = get_texts (result, "warnings");
 
-  warn (client, result);
   if (client->json)
     {
-      g_variant_builder_add (&dict, "{sv}", "missing", make_strings (missing));
-      g_variant_builder_add (&dict, "{sv}", "waiting", make_strings (waiting));
-      g_variant_builder_add (&dict, "{sv}", "warnings", make_strings (warnings));
+      add_strings (&dict, "missing", report->missing);
+      add_strings (&dict, "waiting", report->waiting);
+      add_strings (&dict, "problems", report->problems);
+      add_warnings (&dict, result);
       output_json (g_variant_builder_end (&dict));
       return;
     }
-  if (missing->len == 0)
+  if (report->missing->len == 0 && report->problems->len == 0)
     output_text ("Nothing is missing.\n");
-  print_texts ("To be made:", missing);
-  print_texts ("Waited for:", waiting);
+  print_texts ("To be made:", report->missing);
+  print_texts ("Waited for:", report->waiting);
+  warn (result, report);
 }
 
 static gboolean
 plan (Client *client, const Options *options, ProvisionCall *call, GError **error)
 {
   g_autoptr (ProvisionFiles) files = NULL;
-  g_autoptr (GPtrArray) missing = NULL;
-  g_autoptr (GPtrArray) waiting = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (ProvisionReport) report = NULL;
   g_autoptr (GVariant) arguments = make_arguments (options, TRUE);
 
   call->quiet = TRUE;
   if (!pin_call (client, options, options->token, arguments, call_provision, call, error))
     return FALSE;
   files = provision_files_new (client, call->result);
-  missing = get_texts (call->result, "missing");
-  if (!provision_files_compare (files, missing, waiting, error))
+  report = provision_report_new (call->result);
+  if (!provision_files_compare (files, report, error))
     return FALSE;
-  print_plan (client, call->result, missing, waiting);
+  print_plan (client, call->result, report);
   return TRUE;
 }
 
@@ -285,12 +291,12 @@ static void
 print_text (const Options *options,
             const char *token,
             GVariant *result,
-            GPtrArray *placed,
-            GPtrArray *waiting)
+            const ProvisionReport *report)
 {
   g_autoptr (GVariant) keys = g_variant_lookup_value (result, "keys", G_VARIANT_TYPE ("aa{sv}"));
+  GPtrArray *placed = report->placed;
 
-  if (!is_changed (result, placed))
+  if (!is_changed (result, placed) && report->problems->len == 0)
     output_text ("Nothing was missing.\n");
   output_text ("Token  %s\n", token);
   for (gsize i = 0; keys != NULL && i < g_variant_n_children (keys); i++)
@@ -308,32 +314,32 @@ print_text (const Options *options,
 
       output_text ("%-6s %s\n", g_str_equal (what, "csr") ? "CSR" : what, path);
     }
-  print_texts ("Waited for:", waiting);
+  print_texts ("Waited for:", report->waiting);
+  warn (result, report);
 }
 
 static void
 print_json (const Options *options,
             const char *token,
             GVariant *result,
-            GPtrArray *placed,
-            GPtrArray *waiting)
+            const ProvisionReport *report)
 {
   GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   g_autoptr (GVariant) keys = g_variant_lookup_value (result, "keys", G_VARIANT_TYPE ("aa{sv}"));
   g_autoptr (GVariant) first = g_variant_get_child_value (keys, 0);
-  g_autoptr (GPtrArray) warnings = get_texts (result, "warnings");
 
   output_add (&dict, "token", "s", token);
   output_add (&dict, "key", "s", lookup (first, "label", "&s"));
   output_add (&dict, "uri", "s", lookup (first, "uri", "&s"));
   output_add (&dict, "csr", "s", lookup (first, "csr", "&s"));
-  output_add (&dict, "changed", "b", is_changed (result, placed));
+  output_add (&dict, "changed", "b", is_changed (result, report->placed));
   if (files_is_path (options->csr_out))
     files_describe (&dict, "csr_out", options->csr_out);
   g_variant_builder_add (&dict, "{sv}", "keys", keys);
-  g_variant_builder_add (&dict, "{sv}", "files", make_array (placed));
-  g_variant_builder_add (&dict, "{sv}", "waiting", make_strings (waiting));
-  g_variant_builder_add (&dict, "{sv}", "warnings", make_strings (warnings));
+  g_variant_builder_add (&dict, "{sv}", "files", make_array (report->placed));
+  add_strings (&dict, "waiting", report->waiting);
+  add_strings (&dict, "problems", report->problems);
+  add_warnings (&dict, result);
   output_json (g_variant_builder_end (&dict));
 }
 
@@ -364,8 +370,7 @@ look (Client *client,
   g_autoptr (GVariant) arguments = make_arguments (options, TRUE);
   g_autoptr (GUnixFDList) descriptors = g_unix_fd_list_new ();
   g_autoptr (ProvisionFiles) files = NULL;
-  g_autoptr (GPtrArray) missing = NULL;
-  g_autoptr (GPtrArray) waiting = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (ProvisionReport) report = NULL;
   g_autoptr (GError) local_error = NULL;
 
   *out_needed = TRUE;
@@ -380,9 +385,14 @@ look (Client *client,
     }
   call->quiet = FALSE;
   files = provision_files_new (client, call->result);
-  missing = get_texts (call->result, "missing");
-  *out_needed = missing->len > 0 || options->pin_file != NULL || options->so_pin_file != NULL;
-  return provision_files_compare (files, missing, waiting, error);
+  report = provision_report_new (call->result);
+  *out_needed =
+      report->missing->len > 0 || options->pin_file != NULL || options->so_pin_file != NULL;
+  if (!provision_files_compare (files, report, error))
+    return FALSE;
+  /* its problems are those of the real run, if that has them */
+  client->exit_code = 0;
+  return TRUE;
 }
 
 /* What is there may be a pipe or a device. */
@@ -402,19 +412,17 @@ place_and_print (Client *client, const Options *options, GVariant *result, GErro
 {
   const char *csr = lookup (result, "csr", "&s");
   g_autoptr (ProvisionFiles) files = provision_files_new (client, result);
-  g_autoptr (GPtrArray) placed = g_ptr_array_new_with_free_func ((GDestroyNotify)g_variant_unref);
-  g_autoptr (GPtrArray) waiting = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (ProvisionReport) report = provision_report_new (result);
   g_autofree char *token = NULL;
   g_autofree char *clean_token = NULL;
 
   if ((files_is_path (options->csr_out) &&
        !files_write (options->csr_out, csr, strlen (csr), error)) ||
-      !provision_files_place (files, options, placed, waiting, error))
+      !provision_files_place (files, options, report, error))
     return FALSE;
   token = get_token_label (client, lookup (result, "token", "&o"));
   clean_token = output_clean (token);
-  warn (client, result);
-  (client->json ? print_json : print_text) (options, clean_token, result, placed, waiting);
+  (client->json ? print_json : print_text) (options, clean_token, result, report);
   return TRUE;
 }
 

@@ -16,6 +16,9 @@
 
 #include <gio/gunixfdlist.h>
 
+#include <errno.h>
+#include <unistd.h>
+
 #define FILE_MAX_BYTES (64 * 1024)
 
 struct _ProvisionFiles
@@ -24,6 +27,34 @@ struct _ProvisionFiles
   GVariant *keys;    /* aa{sv} */
   GVariant *configs; /* aa{sv} */
 };
+
+ProvisionReport *
+provision_report_new (GVariant *result)
+{
+  ProvisionReport *report = g_new0 (ProvisionReport, 1);
+  g_autofree const char **missing = NULL;
+
+  report->missing = g_ptr_array_new_with_free_func (g_free);
+  report->placed = g_ptr_array_new_with_free_func ((GDestroyNotify)g_variant_unref);
+  report->waiting = g_ptr_array_new_with_free_func (g_free);
+  report->problems = g_ptr_array_new_with_free_func (g_free);
+  if (g_variant_lookup (result, "missing", "^a&s", &missing))
+    for (gsize i = 0; missing[i] != NULL; i++)
+      g_ptr_array_add (report->missing, g_strdup (missing[i]));
+  return report;
+}
+
+void
+provision_report_free (ProvisionReport *report)
+{
+  if (report == NULL)
+    return;
+  g_ptr_array_unref (report->missing);
+  g_ptr_array_unref (report->placed);
+  g_ptr_array_unref (report->waiting);
+  g_ptr_array_unref (report->problems);
+  g_free (report);
+}
 
 ProvisionFiles *
 provision_files_new (Client *client, GVariant *result)
@@ -122,10 +153,7 @@ read_certificate (const char *path, GError **error)
     return NULL;
   text = g_strndup (g_bytes_get_data (content, NULL), g_bytes_get_size (content));
   certificate = certificate_parse_pem (text, error);
-  if (certificate != NULL)
-    return certificate_to_pem (certificate);
-  g_prefix_error (error, "'%s': ", path);
-  return NULL;
+  return certificate != NULL ? certificate_to_pem (certificate) : NULL;
 }
 
 static GgtpmKey *
@@ -156,39 +184,13 @@ has_certificate (ProvisionFiles *self, GgtpmKey *proxy, const char *pem)
   return g_strcmp0 (installed_pem, pem) == 0;
 }
 
-static gboolean
-compare_certificate (ProvisionFiles *self,
-                     GVariant *key,
-                     GPtrArray *missing,
-                     GPtrArray *waiting,
-                     GError **error)
-{
-  const char *path = lookup (key, "certificate-path");
-  g_autofree char *pem = NULL;
-  g_autoptr (GgtpmKey) proxy = NULL;
-
-  if (path == NULL)
-    return TRUE;
-  if (!g_file_test (path, G_FILE_TEST_EXISTS))
-    {
-      g_ptr_array_add (waiting, g_strdup (path));
-      return TRUE;
-    }
-  pem = read_certificate (path, error);
-  if (pem == NULL)
-    return FALSE;
-  proxy = find_key (self, key, NULL);
-  if (proxy == NULL || !has_certificate (self, proxy, pem))
-    add_text (missing, "the certificate of", path, "in the token");
-  return TRUE;
-}
-
 typedef struct
 {
   GgtpmKey *proxy;
   const char *pem;
 } Installation;
 
+/* PinCall */
 static gboolean
 call_install (Client *client,
               GVariant *arguments,
@@ -203,6 +205,39 @@ call_install (Client *client,
       client_get_timeout_ms (client), descriptors, NULL, NULL, error);
 }
 
+/* Whether the daemon would take it. */
+static gboolean
+check_certificate (ProvisionFiles *self, GgtpmKey *proxy, const char *pem, GError **error)
+{
+  Installation installation = { proxy, pem };
+  GVariantBuilder dict = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+
+  if (proxy == NULL)
+    {
+      g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                           "the certificate is for another key: its own is still to be made");
+      return FALSE;
+    }
+  output_add (&dict, "dry-run", "b", TRUE);
+  if (call_install (self->client, g_variant_builder_end (&dict), NULL, &installation, error))
+    return TRUE;
+  client_convert_error (error);
+  return FALSE;
+}
+
+/* @out_missing: whether it is to be installed. Errors: why it cannot be. */
+static gboolean
+compare_certificate (ProvisionFiles *self, GVariant *key, gboolean *out_missing, GError **error)
+{
+  g_autofree char *pem = read_certificate (lookup (key, "certificate-path"), error);
+  g_autoptr (GgtpmKey) proxy = pem != NULL ? find_key (self, key, NULL) : NULL;
+
+  if (pem == NULL)
+    return FALSE;
+  *out_missing = proxy == NULL || !has_certificate (self, proxy, pem);
+  return !*out_missing || check_certificate (self, proxy, pem, error);
+}
+
 static gboolean
 place_certificate (ProvisionFiles *self,
                    GVariant *key,
@@ -210,8 +245,7 @@ place_certificate (ProvisionFiles *self,
                    gboolean *out_changed,
                    GError **error)
 {
-  const char *path = lookup (key, "certificate-path");
-  g_autofree char *pem = read_certificate (path, error);
+  g_autofree char *pem = read_certificate (lookup (key, "certificate-path"), error);
   g_autoptr (GgtpmKey) proxy = pem != NULL ? find_key (self, key, error) : NULL;
   Installation installation = { proxy, pem };
 
@@ -221,12 +255,33 @@ place_certificate (ProvisionFiles *self,
   if (!*out_changed)
     return TRUE;
   progress_tell (self->client, "installing the certificate");
-  if (pin_call (self->client, options, options->token,
-                g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0), call_install, &installation,
-                error))
+  return pin_call (self->client, options, options->token,
+                   g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0), call_install,
+                   &installation, error);
+}
+
+/* Whether the key's certificate comes in a file, and has. */
+static gboolean
+has_come (GVariant *key, ProvisionReport *report)
+{
+  const char *path = lookup (key, "certificate-path");
+
+  if (path == NULL)
+    return FALSE;
+  /* one that cannot be looked at may be there */
+  if (access (path, F_OK) == 0 || errno != ENOENT)
     return TRUE;
-  g_prefix_error (error, "'%s': ", path);
+  g_ptr_array_add (report->waiting, g_strdup (path));
   return FALSE;
+}
+
+static void
+note_problem (ProvisionFiles *self, GVariant *key, ProvisionReport *report, const GError *error)
+{
+  g_ptr_array_add (report->problems,
+                   g_strdup_printf ("'%s' is not installed: %s", lookup (key, "certificate-path"),
+                                    error->message));
+  client_note_failure (self->client, error);
 }
 
 /* ---- configurations ---- */
@@ -299,27 +354,41 @@ place_config (ProvisionFiles *self, GVariant *config, gboolean *out_changed, GEr
 
 /* ---- all of it ---- */
 
-gboolean
-provision_files_compare (ProvisionFiles *self,
-                         GPtrArray *missing,
-                         GPtrArray *waiting,
-                         GError **error)
+static gboolean
+compare_key (ProvisionFiles *self, GVariant *key, ProvisionReport *report, GError **error)
 {
-  gboolean is_provisioned = missing->len == 0;
+  g_autoptr (GError) local_error = NULL;
+  gboolean missing = FALSE;
+
+  if (!compare_request (key, report->missing, error))
+    return FALSE;
+  if (!has_come (key, report))
+    return TRUE;
+  if (!compare_certificate (self, key, &missing, &local_error))
+    note_problem (self, key, report, local_error);
+  else if (missing)
+    add_text (report->missing, "the certificate of", lookup (key, "certificate-path"),
+              "in the token");
+  return TRUE;
+}
+
+gboolean
+provision_files_compare (ProvisionFiles *self, ProvisionReport *report, GError **error)
+{
+  gboolean is_provisioned = report->missing->len == 0;
 
   for (gsize i = 0; i < count (self->keys); i++)
     {
       g_autoptr (GVariant) key = g_variant_get_child_value (self->keys, i);
 
-      if (!compare_request (key, missing, error) ||
-          !compare_certificate (self, key, missing, waiting, error))
+      if (!compare_key (self, key, report, error))
         return FALSE;
     }
   for (gsize i = 0; i < count (self->configs); i++)
     {
       g_autoptr (GVariant) config = g_variant_get_child_value (self->configs, i);
 
-      if (!compare_config (self, config, is_provisioned, missing, error))
+      if (!compare_config (self, config, is_provisioned, report->missing, error))
         return FALSE;
     }
   return TRUE;
@@ -340,43 +409,39 @@ static gboolean
 place_of_key (ProvisionFiles *self,
               GVariant *key,
               const Options *options,
-              GPtrArray *placed,
-              GPtrArray *waiting,
+              ProvisionReport *report,
               GError **error)
 {
   const char *request = lookup (key, "csr-path");
-  const char *certificate = lookup (key, "certificate-path");
+  g_autoptr (GError) local_error = NULL;
   gboolean changed = FALSE;
 
   if (request != NULL)
     {
       if (!place_request (key, &changed, error))
         return FALSE;
-      add_placed (placed, "csr", request, changed);
+      add_placed (report->placed, "csr", request, changed);
     }
-  if (certificate != NULL && !g_file_test (certificate, G_FILE_TEST_EXISTS))
-    g_ptr_array_add (waiting, g_strdup (certificate));
-  else if (certificate != NULL)
-    {
-      if (!place_certificate (self, key, options, &changed, error))
-        return FALSE;
-      add_placed (placed, "certificate", certificate, changed);
-    }
+  if (!has_come (key, report))
+    return TRUE;
+  if (place_certificate (self, key, options, &changed, &local_error))
+    add_placed (report->placed, "certificate", lookup (key, "certificate-path"), changed);
+  else
+    note_problem (self, key, report, local_error);
   return TRUE;
 }
 
 gboolean
 provision_files_place (ProvisionFiles *self,
                        const Options *options,
-                       GPtrArray *placed,
-                       GPtrArray *waiting,
+                       ProvisionReport *report,
                        GError **error)
 {
   for (gsize i = 0; i < count (self->keys); i++)
     {
       g_autoptr (GVariant) key = g_variant_get_child_value (self->keys, i);
 
-      if (!place_of_key (self, key, options, placed, waiting, error))
+      if (!place_of_key (self, key, options, report, error))
         return FALSE;
     }
   for (gsize i = 0; i < count (self->configs); i++)
@@ -386,7 +451,7 @@ provision_files_place (ProvisionFiles *self,
 
       if (!place_config (self, config, &changed, error))
         return FALSE;
-      add_placed (placed, lookup (config, "flavour"), lookup (config, "path"), changed);
+      add_placed (report->placed, lookup (config, "flavour"), lookup (config, "path"), changed);
     }
   return TRUE;
 }

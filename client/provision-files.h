@@ -7,6 +7,21 @@
 
 G_BEGIN_DECLS
 
+/* What came of it, for people but for @placed. */
+typedef struct
+{
+  GPtrArray *missing; /* of char *: what would be done */
+  GPtrArray *placed;  /* of a{sv}: `what`, `path`, `changed` of each file */
+  GPtrArray *waiting; /* of char *: files that have not come yet */
+  GPtrArray *
+      problems; /* of char *: why a certificate is not installed; all else is done in spite of it */
+} ProvisionReport;
+
+/* @result: a{sv}, of a job of Provision: what is missing of its part */
+ProvisionReport *provision_report_new (GVariant *result);
+void provision_report_free (ProvisionReport *report);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ProvisionReport, provision_report_free)
+
 /*
  * ProvisionFiles: what provision.conf leaves to the client: CSRs and configurations that are put in their places, and
  * certificates that are taken from theirs. The daemon has read the file and says in the job's result what there is to
@@ -20,20 +35,20 @@ void provision_files_free (ProvisionFiles *files);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ProvisionFiles, provision_files_free)
 
 /*
- * Whether all of it can be done, without doing any: directories and files, and whether what is there is ours.
- * @missing: what would be done is added, for people; @waiting: files that have not come yet
+ * Whether all of it can be done, without doing any: directories and files, and whether what is there is ours. Into
+ * @report goes what would be done, what is waited for, and which certificates could not be installed.
  */
 gboolean provision_files_compare (ProvisionFiles *files,
-                                  GPtrArray *missing,
-                                  GPtrArray *waiting,
+                                  ProvisionReport *report,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Does it, where the daemon's part is done. @placed: of a{sv}: `what`, `path`, `changed` of each file; @waiting: as
- * above */
+/*
+ * Does it, where the daemon's part is done. A certificate that cannot be installed keeps nothing else from it: it is
+ * among @report's problems, and decides the client's exit code.
+ */
 gboolean provision_files_place (ProvisionFiles *files,
                                 const Options *options,
-                                GPtrArray *placed,
-                                GPtrArray *waiting,
+                                ProvisionReport *report,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -122,9 +122,13 @@ certificate_check_time (X509 *certificate, gint64 now, GError **error)
     text = g_strdup ("a date that cannot be read");
   if (now < not_before)
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                 "the certificate is not valid before %s: check the clock of this device", text);
+                 "the certificate is not valid before %s: check the clock of this device, or use "
+                 "`ggtpmctl key install-cert --force`",
+                 text);
   else
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                 "the certificate has expired at %s: have a new one issued", text);
+                 "the certificate has expired at %s: have a new one issued, or use `ggtpmctl key "
+                 "install-cert --force`",
+                 text);
   return FALSE;
 }

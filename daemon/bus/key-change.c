@@ -12,6 +12,9 @@ op_install_certificate (Tpm *tpm, gpointer data, GCancellable *cancellable, GErr
 {
   TokenArgs *args = data;
 
+  if (args->dry_run)
+    return GINT_TO_POINTER (tokens_check_certificate (args->tokens, args->token, args->id,
+                                                      args->pem, args->force, cancellable, error));
   return GINT_TO_POINTER (tokens_install_certificate (args->tokens, tpm, args->token, args->id,
                                                       args->pem, args->force, args->pin,
                                                       cancellable, error));
@@ -32,6 +35,7 @@ handle_install_certificate (GgtpmKey *skeleton,
   TokenArgs *args = NULL;
   Operation *operation = key_object_new_operation (user_data, &type, invocation, &args);
   const Option table[] = { { "force", "b", &args->force },
+                           { "dry-run", "b", &args->dry_run },
                            operation_pin_option (operation, "pin", &args->pin),
                            { NULL, NULL, NULL } };
   g_autoptr (X509) certificate = NULL;

@@ -25,6 +25,7 @@ typedef struct
   guint days;
   char *pem;
   gboolean force;
+  gboolean dry_run;
   GBytes *data;
   char *mechanism;
   char *hash;

@@ -291,7 +291,7 @@ tokens_delete_key (Tokens *self,
 
 /* ---- certificates ---- */
 
-/* The key of @pem's public key: @key, or its successor; NULL with @error. */
+/* The key of @pem's public key: @key, or its successor; borrowed. NULL with @error. */
 static const TokenKey *
 choose_key (const TokenInfo *info, const TokenKey *key, const char *pem, GError **error)
 {
@@ -351,6 +351,47 @@ put_certificate (Writer *writer,
                                       error);
 }
 
+/* DER of a certificate that can be installed for @out_key, whose public key is @out_owner's. */
+static GBytes *
+accept_certificate (Tokens *self,
+                    const char *token,
+                    GBytes *id,
+                    const char *pem,
+                    gboolean force,
+                    const TokenKey **out_key,
+                    const TokenKey **out_owner,
+                    GCancellable *cancellable,
+                    GError **error)
+{
+  const TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
+  TokenInfo *info = key != NULL ? tokens_find_info (self, token, cancellable, error) : NULL;
+  const TokenKey *owner = info != NULL ? choose_key (info, key, pem, error) : NULL;
+  GBytes *der = owner != NULL ? tokens_decode_certificate (pem, force, error) : NULL;
+
+  if (der == NULL)
+    return NULL;
+  *out_key = key;
+  *out_owner = owner;
+  return der;
+}
+
+gboolean
+tokens_check_certificate (Tokens *self,
+                          const char *token,
+                          GBytes *id,
+                          const char *pem,
+                          gboolean force,
+                          GCancellable *cancellable,
+                          GError **error)
+{
+  const TokenKey *key;
+  const TokenKey *owner;
+  g_autoptr (GBytes) der =
+      accept_certificate (self, token, id, pem, force, &key, &owner, cancellable, error);
+
+  return der != NULL;
+}
+
 gboolean
 tokens_install_certificate (Tokens *self,
                             Tpm *tpm,
@@ -362,10 +403,10 @@ tokens_install_certificate (Tokens *self,
                             GCancellable *cancellable,
                             GError **error)
 {
-  TokenKey *key = tokens_find_key (self, token, id, cancellable, error);
-  TokenInfo *info = key != NULL ? tokens_find_info (self, token, cancellable, error) : NULL;
-  const TokenKey *owner = info != NULL ? choose_key (info, key, pem, error) : NULL;
-  g_autoptr (GBytes) der = owner != NULL ? tokens_decode_certificate (pem, force, error) : NULL;
+  const TokenKey *key = NULL;
+  const TokenKey *owner = NULL;
+  g_autoptr (GBytes) der =
+      accept_certificate (self, token, id, pem, force, &key, &owner, cancellable, error);
   g_autoptr (Secret) pin = NULL;
   g_autoptr (Writer) writer = NULL;
 

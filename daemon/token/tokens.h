@@ -186,6 +186,15 @@ gboolean tokens_install_certificate (Tokens *tokens,
                                      GCancellable *cancellable,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether that would take the certificate, without doing it. Errors: as above, for the certificate and the key. */
+gboolean tokens_check_certificate (Tokens *tokens,
+                                   const char *token,
+                                   GBytes *id,
+                                   const char *pem,
+                                   gboolean force,
+                                   GCancellable *cancellable,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* DER of a certificate that is valid now; @force: or not. Errors: GGTPM_ERROR_INVALID_ARGS. */
 GBytes *tokens_decode_certificate (const char *pem,
                                    gboolean force,

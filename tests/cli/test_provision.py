@@ -5,8 +5,10 @@
 """`ggtpmctl provision` with a provision.conf that says all: several keys, requests, certificates, configurations,
 readers and credentials of PINs; what is checked before it begins."""
 
+import json
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -149,19 +151,12 @@ class Whole(Case):
         self.make_certificate()
         self.assertEqual(self.json('provision', '--plan', '--config', config),
                          {'missing': [f"the certificate of {self.at('device.pem')} in the token"], 'waiting': [],
-                          'warnings': []})
+                          'problems': [], 'warnings': []})
         result = self.json('provision', '--config', config)
         self.assertTrue(result['changed'])
         self.assertIn({'what': 'certificate', 'path': self.at('device.pem'), 'changed': True}, result['files'])
         self.assertTrue(self.key('wide', 'device')['has_certificate'])
         self.assertFalse(self.json('provision', '--config', config)['changed'])
-        # of another key
-        good = self.read('device.pem')
-        shutil.copy(self.at('ca.pem'), self.at('device.pem'))
-        self.assertIn(self.at('device.pem'), self.fails(2, 'InvalidArgs', 'provision', '--config', config))
-        self.write('device.pem', 'nonsense')
-        self.assertIn(self.at('device.pem'), self.fails(2, 'InvalidArgs', 'provision', '--config', config))
-        self.write('device.pem', good)
 
     def check_changes(self, config):
         """What the file says now is made; what is there stays."""
@@ -178,6 +173,69 @@ class Whole(Case):
         self.assertFalse(self.json('provision', '--config', config)['changed'])
         self.write('provision.conf', text.replace('[Key own]', '[Key own]\nAlgorithm=rsa-2048'))
         self.assertIn("'own'", self.fails(1, 'Exists', 'provision', '--config', config))
+
+    def fails_with_problem(self, config, text, *args):
+        """What is printed as JSON, with the certificate among the problems; the same in text."""
+        result = self.run_ctl('--json', 'provision', '--config', config, *args)
+        self.assertEqual((result.returncode, result.stderr), (1, ''), result.stdout)
+        value = json.loads(result.stdout)
+        self.assertEqual(len(value['problems']), 1, value)
+        self.assertRegex(value['problems'][0], f"^'{self.at('device.pem')}' is not installed: .*{text}")
+        result = self.run_ctl('provision', '--config', config, *args)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, f"(?m)^ggtpmctl: error: '{self.at('device.pem')}' .*{text}")
+        self.assertNotIn('Nothing', result.stdout.decode())
+        return value
+
+    def test_bad_certificates(self):
+        """One that cannot be installed keeps nothing else from being made; the plan says why, too."""
+        config = self.wide('certs')
+        missing = self.json('provision', '--config', config, '--plan')['missing']
+        self.write('device.pem', 'nonsense')
+        planned = self.fails_with_problem(config, 'no certificate in PEM', '--plan')
+        self.assertEqual((planned['missing'], planned['waiting']), (missing, []))
+        self.assertFalse(os.path.exists(self.at('device.csr')))
+        # one that was there before its key was made
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+                        '-keyout', self.at('k'), '-out', self.at('device.pem'), '-subj', '/CN=x'], check=True,
+                       stderr=subprocess.DEVNULL)
+        self.assertEqual(self.fails_with_problem(config, 'another key', '--plan')['missing'], missing)
+        self.assertTrue(self.fails_with_problem(config, "another key than 'device'")['keys'])
+        for name in ('device.csr', 'v1/config.json', 'v2/config.yaml', 'lite/config.yaml'):
+            self.assertTrue(os.path.exists(self.at(name)), name)
+        self.assertFalse(self.key('certs', 'device')['has_certificate'])
+        self.assertEqual(self.fails_with_problem(config, "another key than 'device'", '--plan')['missing'], [])
+
+        self.make_certificate(days='-1')
+        expired = self.read('device.pem')
+        self.make_certificate()
+        good = self.read('device.pem')
+        os.unlink(self.at('device.pem'))
+        cases = [('has expired at .*--force', lambda: self.write('device.pem', expired)),
+                 ('longer than', lambda: self.write('device.pem', '#' * 100000)),
+                 ('leave out the chain', lambda: self.write('device.pem', good + good)),
+                 ('Is a directory', lambda: os.mkdir(self.at('device.pem'))),
+                 ('Too many levels', lambda: os.symlink('device.pem', self.at('device.pem')))]
+        for text, make in cases:
+            with self.subTest(text):
+                make()
+                self.write('v2/config.yaml', self.read('v2/config.yaml').replace('"core-1"', 'mine'))
+                self.assertEqual(len(self.fails_with_problem(config, text, '--plan')['missing']), 1)
+                self.fails_with_problem(config, text)
+                self.assertIn('"core-1"', self.read('v2/config.yaml'))
+                (os.rmdir if os.path.isdir(self.at('device.pem')) else os.unlink)(self.at('device.pem'))
+        self.assertFalse(self.key('certs', 'device')['has_certificate'])
+        self.write('device.pem', expired)
+        self.assertIn('--force', self.fails(2, 'InvalidArgs', 'key', 'install-cert', 'device', self.at('device.pem'),
+                                            '--token', 'certs'))
+        self.write('device.pem', good)
+        self.assertTrue(self.json('provision', '--config', config)['changed'])
+        self.assertEqual(self.json('provision', '--config', config, '--plan')['problems'], [])
+        # the successor's, which takes its key's place, is none of another key
+        self.ok('key', 'rotate', 'device', '--token', 'certs', '--out', self.at('device.csr'))
+        self.make_certificate()
+        self.assertEqual(len(self.json('provision', '--config', config, '--plan')['missing']), 2)
+        self.remove('certs')
 
     def test_edited_configurations(self):
         """Values that the file states go before what people wrote; the plan names them, and no PIN."""
