@@ -23,6 +23,7 @@ gboolean cmd_pcr_allocate (Client *client, const Options *options, GError **erro
 gboolean cmd_tpm_raw (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_pipe (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_take_ownership (Client *client, const Options *options, GError **error);
+gboolean cmd_tpm_reset_lockout (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_release_ownership (Client *client, const Options *options, GError **error);
 gboolean cmd_tpm_export_auths (Client *client, const Options *options, GError **error);
 gboolean cmd_metrics (Client *client, const Options *options, GError **error);

@@ -48,13 +48,11 @@ static const Rule rules[] = {
     "Enable it in the firmware's set-up, or switch the device off and on again.",
     LIBRARY "Part 2, 8.7 (ehEnable); canonical/secboot" },
   { "lockout.active", FAILED, rules_judge_lockout_active, rules_add_lockout_evidence,
-    "Wait, or reset it: org.ggtpm1.Health.ResetLockout, or restart ggtpmd. Then find who uses a "
-    "wrong PIN.",
+    "Find who uses a wrong PIN, then `ggtpmctl tpm reset-lockout`, or wait.",
     LOCKOUT_RULE "; Windows' Get-Tpm LockedOut" },
   /* Also an unclean shutdown after a DA-protected authorisation counts, so that power cuts alone lead here. */
   { "lockout.near", DEGRADED, rules_judge_lockout_near, rules_add_lockout_evidence,
-    "Find who uses a wrong PIN or cuts the power; reset the counter with "
-    "org.ggtpm1.Health.ResetLockout.",
+    "Find who uses a wrong PIN or cuts the power, then `ggtpmctl tpm reset-lockout`.",
     LOCKOUT_RULE "; tpm2-tss issue 2400, tpm2-tools issue 3371" },
   { "lockout.foreseen", DEGRADED, rules_judge_lockout_foreseen, rules_add_trend_evidence,
     "Find who uses a wrong PIN or cuts the power (`journalctl -u ggtpmd`) before the TPM locks up.",

@@ -40,7 +40,7 @@ static const Row rows[] = {
   { TPM2_RC_AUTH_UNAVAILABLE, GGTPM_ERROR_AUTH_REQUIRED, NULL },
   { TPM2_RC_LOCKOUT, GGTPM_ERROR_LOCKED_OUT,
     "the TPM is in lockout after too many failed authorisations: wait (every LockoutInterval seconds, shown by "
-    "`ggtpmctl status`, give one try back) or let ggtpmd reset it (Health.ResetLockout, or its next start)" },
+    "`ggtpmctl info`, give one try back) or reset it (`ggtpmctl tpm reset-lockout`)" },
   { TPM2_RC_FAILURE, GGTPM_ERROR_TPM_FAILURE,
     "the TPM is in failure mode: switch the device off and on again (a reboot may not be enough)" },
   { TPM2_RC_INITIALIZE, GGTPM_ERROR_UNAVAILABLE, "the TPM has not been started (TPM2_Startup)" },

@@ -461,6 +461,18 @@ class Provisioning(cli.Case):
         self.assertFalse(os.path.exists(auths))
         self.assertEqual(self.json('info')['health']['lockout_auth_state'], 'unset')
 
+    def test_reset_lockout(self):
+        self.ok('provision')
+        wrong = ('key', 'csr', 'greenkey', '--pin-file', '-')
+        self.fails(4, 'AuthFailed', *wrong, stdin=b'wrong', once=True)
+        # the PINs are generated: once an hour the daemon does it by itself
+        bus.wait_for(lambda: self.json('info')['health']['healings']['lockout-reset'] == 1, 'the first to be healed')
+        self.fails(4, 'AuthFailed', *wrong, stdin=b'wrong', once=True)
+        bus.wait_for(lambda: self.json('info')['health']['lockout_counter'] == 1, 'the failure to be counted')
+        self.fails(4, 'NotAuthorized', 'tpm', 'reset-lockout', uid=bus.ALICE)
+        self.assertEqual(self.json('tpm', 'reset-lockout'), {'reset': True})
+        bus.wait_for(lambda: self.json('info')['health']['lockout_counter'] == 0, 'the counter is 0')
+
     def test_ownership_heals(self):
         """Wrong PINs up to the lockout and a power cut: healed at the start with the auth that is known."""
         self.ok('tpm', 'take-ownership')

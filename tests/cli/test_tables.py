@@ -87,7 +87,7 @@ class Tables(unittest.TestCase):
     def test_commands_of_the_contract(self):
         self.assertEqual(self.commands,
                          ['status', 'info', 'health', 'doctor', 'clock', 'random', 'hash', 'selftest', 'pcr read',
-                          'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe',
+                          'pcr extend', 'pcr reset', 'pcr allocate', 'tpm raw', 'tpm pipe', 'tpm reset-lockout',
                           'tpm take-ownership', 'tpm release-ownership', 'tpm export-auths', 'metrics', 'monitor',
                           'report', 'provision', 'token list', 'token verify', 'token change-pin', 'token unblock',
                           'token reset-so-pin', 'token backup', 'token restore', 'token remove', 'key list',
