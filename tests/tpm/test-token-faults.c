@@ -130,7 +130,8 @@ typedef enum
   TROUBLE_CUT_POWER,
 } TroubleKind;
 
-#define MAX_TRIES 5
+/* Of one kind; a chip whose power is cut a third time does not take authorisations any more. */
+#define MAX_TRIES 2
 
 typedef struct
 {
@@ -138,6 +139,7 @@ typedef struct
   GCancellable *cancellable;
   TestSwtpm *swtpm;
   guint n_made; /* keys so far */
+  gint ended;   /* too late */
 } Trouble;
 
 static guint
@@ -153,7 +155,7 @@ make_trouble (gpointer data)
   Trouble *trouble = data;
   g_autoptr (GArray) helpers = NULL;
 
-  while (count_made (trouble->swtpm) == trouble->n_made)
+  while (count_made (trouble->swtpm) == trouble->n_made && !g_atomic_int_get (&trouble->ended))
     g_usleep (1000);
   test_swtpm_hold (trouble->swtpm, TRUE);
   if (trouble->kind == TROUBLE_CANCEL)
@@ -177,13 +179,14 @@ interrupt (TestToken *fixture, TroubleKind kind, const char *label)
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   TestSwtpm *swtpm = fixture->bed->swtpm;
   g_autofree char *sum = test_token_get_sum (fixture);
-  Trouble trouble = { kind, cancellable, swtpm, count_made (swtpm) };
+  Trouble trouble = { kind, cancellable, swtpm, count_made (swtpm), FALSE };
   GThread *thread = g_thread_new ("trouble", make_trouble, &trouble);
   GError *error = NULL;
   g_autoptr (TokenKey) key =
       tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, label, NULL,
                          "rsa-2048", NULL, cancellable, &error);
 
+  g_atomic_int_set (&trouble.ended, TRUE);
   g_thread_join (thread);
   if (key == NULL)
     test_token_assert_unchanged (fixture, sum);
@@ -213,7 +216,7 @@ test_interrupted (TestToken *fixture, gconstpointer algorithm)
         {
           g_autofree char *label = g_strdup_printf ("new-%u-%u", (guint)i, n);
 
-          if (n > 0)
+          if (n > 0 && troubles[i].kind == TROUBLE_CUT_POWER)
             test_bed_power_cycle (fixture->bed);
           error = interrupt (fixture, troubles[i].kind, label);
         }
