@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "build-config.h"
+#include "common/key-file.h"
 #include "dbus/error.h"
 #include "dbus/names.h"
 
@@ -317,11 +318,11 @@ Config *
 config_load (const char *path, GError **error)
 {
   g_autoptr (Config) config = config_new ();
-  g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local_error = NULL;
   const char *name = path != NULL ? path : GGTPM_SYSCONFDIR "/ggtpmd.conf";
+  g_autoptr (GKeyFile) file = key_file_load (name, &local_error);
 
-  if (!g_key_file_load_from_file (file, name, G_KEY_FILE_NONE, &local_error))
+  if (file == NULL)
     {
       if (path == NULL && g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
         return g_steal_pointer (&config);

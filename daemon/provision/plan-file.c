@@ -3,6 +3,7 @@
 
 #include "plan.h"
 
+#include "common/key-file.h"
 #include "dbus/error.h"
 
 #include <string.h>
@@ -251,10 +252,9 @@ Plan *
 plan_load (const char *path, GError **error)
 {
   g_autoptr (Plan) plan = plan_new ();
-  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GKeyFile) file = key_file_load (path, error);
 
-  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, error) ||
-      !apply_file (file, plan, error))
+  if (file == NULL || !apply_file (file, plan, error))
     {
       g_prefix_error (error, "%s: ", path);
       return NULL;
@@ -265,10 +265,10 @@ plan_load (const char *path, GError **error)
 gboolean
 plan_read (Plan *plan, const char *text, gsize len, GError **error)
 {
-  g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local_error = NULL;
+  g_autoptr (GKeyFile) file = key_file_parse (text, len, &local_error);
 
-  if (g_key_file_load_from_data (file, text, len, G_KEY_FILE_NONE, &local_error))
+  if (file != NULL)
     return apply_file (file, plan, error);
   g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS, local_error->message);
   return FALSE;

@@ -111,8 +111,12 @@ check_absent (Pkcs11 *pkcs11,
         return FALSE;
       if (found->len > 0)
         {
-          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS, "there is a key of that %s already",
-                       id != NULL ? "id" : "label");
+          if (id != NULL)
+            g_set_error_literal (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
+                                 "there is a key of that id already");
+          else
+            g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_EXISTS,
+                         "there is a key '%s' already: take another label", label);
           return FALSE;
         }
     }

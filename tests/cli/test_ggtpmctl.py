@@ -635,7 +635,7 @@ class Provisioned(cli.Case):
         self.assertEqual((value['token'], value['label'], value['algorithm']), ('greengrass', 'made-json', 'ecc-p256'))
         self.assertEqual(value['path'], '/org/ggtpm1/token/greengrass/key/ff00')
         self.assertIn('made-json', self.json('token', 'list')['tokens'][0]['keys'])
-        self.fails(1, 'Exists', 'key', 'create', 'made')
+        self.assertIn("'made'", self.fails(1, 'Exists', 'key', 'create', 'made'))
         self.assertIn('ecc-p256', self.fails(1, 'NotSupported', 'key', 'create', 'x', '--algorithm', 'dsa'))
         self.fails(2, 'InvalidArgs', 'key', 'create', 'x' * 33)
         self.fails(3, 'NotFound', 'key', 'create', 'x', '--token', 'other')

@@ -348,7 +348,8 @@ class Refused(Case):
     def test_bad_files(self):
         for text, *parts in (('[Key k]\nSize=3\n', 'Size', 'Algorithm'), ('[Tokens]\n', '[Tokens]', '[Token]'),
                              ('[Key k]\nAltNames=x\n', '[Key k]', "'x'"),
-                             ('[Greengrass]\nWrite=v9\n', 'v9', 'lite')):
+                             ('[Greengrass]\nWrite=v9\n', 'v9', 'lite'),
+                             ('[Key k]\n[Token]\n[Key k]\n', 'line 3', 'line 1', '[Key k]')):
             config = self.write('provision.conf', text)
             message = self.fails(2, 'InvalidArgs', 'provision', '--config', config)
             self.assertTrue(message.startswith(f'{config}: '), message)

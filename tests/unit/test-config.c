@@ -85,6 +85,8 @@ test_mistakes (void)
     { "[Daemon]\nMode=Replace\n", "Replace" },
     { "[Daemon]\nStateDirectory=var\n", "var" },
     { "[Health]\nResetLockout=perhaps\n", "ResetLockout" },
+    { "[Daemon]\nMode=auto\n[Broker]\n[Daemon]\nTcti=tabrmd\n", "line 4: [Daemon]" },
+    { "[Daemon]\nMode=auto\nMode=auto\n", "line 3: Mode in [Daemon]" },
     { "Mode=auto\n", "" },
   };
 

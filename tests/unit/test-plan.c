@@ -156,6 +156,10 @@ test_file_refused (void)
     { "[Greengrass]\nWrite=v2\nV2Path=a\n", "V2Path", "absolute" },
     { "[Greengrass]\nWrite=v2\nMakeDirectories=1\n", "MakeDirectories", "yes" },
     { "[Greengrass]\nWrite=v2\nEndpoint=x\n", "Endpoint", "DataEndpoint" },
+    { "# c\n[Key a]\n\n[Token]\n[Key a]\nAlgorithm=ecc-p256\n", "line 5: [Key a]", "line 2:" },
+    { "[Token]\r\nLabel=a\r\n Label = b\r\n", "line 3: Label in [Token]", "line 2:" },
+    { "[Token]\nLabel=a\n# \xe9\n", "line 3", "UTF-8" },
+    { "\xef\xbb\xbf[Token]\n", "line 1", "byte order mark" },
     { "Label=a\n", "", "" },
     { "nonsense\n", "", "" },
   };
@@ -172,6 +176,18 @@ test_file_refused (void)
           strstr (error->message, cases[i].known) == NULL)
         g_error ("<%s>: %s", cases[i].text, error->message);
     }
+}
+
+/* A name may be in two groups, and an empty or commented line may be there as often as it likes. */
+static void
+test_file_not_twice (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Plan) plan =
+      load ("#\r\n#\r\n\r\n\r\n[Key a]\r\nSubject=CN=a\r\n[Key b]\r\nSubject=CN=a", &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (plan->keys->len, ==, 2);
 }
 
 static void
@@ -237,6 +253,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/file", test_file);
   g_test_add_func ("/plan/file-in-part", test_file_in_part);
   g_test_add_func ("/plan/file-refused", test_file_refused);
+  g_test_add_func ("/plan/file-not-twice", test_file_not_twice);
   g_test_add_func ("/plan/file-missing", test_file_missing);
   g_test_add_func ("/plan/subject-of-odd-label", test_subject_of_odd_label);
   g_test_add_func ("/plan/pins", test_pins);
