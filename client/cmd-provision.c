@@ -63,7 +63,8 @@ static void
 name_config (const ProvisionCall *call, GError **error)
 {
   if (call->config == NULL || error == NULL ||
-      !g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS))
+      (!g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS) &&
+       !g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_NOT_SUPPORTED)))
     return;
   g_dbus_error_strip_remote_error (*error);
   g_prefix_error (error, "%s: ", call->config_name);

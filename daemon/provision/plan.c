@@ -284,6 +284,37 @@ check_readers (char **readers, GError **error)
   return TRUE;
 }
 
+static gboolean
+add_path (GHashTable *paths, const char *path, GError **error)
+{
+  if (path == NULL || g_hash_table_add (paths, g_canonicalize_filename (path, NULL)))
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "'%s' is named for two things: each needs a file of its own", path);
+  return FALSE;
+}
+
+/* Two that are put at one place would take it from each other in every run. */
+static gboolean
+check_paths (const Plan *plan, GError **error)
+{
+  g_autoptr (GHashTable) paths = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  char **flavours = plan->greengrass != NULL ? plan->greengrass->flavours : NULL;
+
+  for (guint i = 0; i < plan->keys->len; i++)
+    {
+      const PlanKey *key = plan->keys->pdata[i];
+
+      if (!add_path (paths, key->request_path, error) ||
+          !add_path (paths, plan_key_get_certificate_path (key), error))
+        return FALSE;
+    }
+  for (; flavours != NULL && *flavours != NULL; flavours++)
+    if (!add_path (paths, plan_greengrass_get_path (plan->greengrass, *flavours), error))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean
 plan_check (const Plan *plan, GError **error)
 {
@@ -291,5 +322,6 @@ plan_check (const Plan *plan, GError **error)
          check_credential (plan->pin_credential, error) &&
          check_credential (plan->so_pin_credential, error) &&
          check_readers (plan->pin_readers, error) && check_greengrass (plan, error) &&
-         check_pin (plan->pin, "PIN", error) && check_pin (plan->so_pin, "SO PIN", error);
+         check_paths (plan, error) && check_pin (plan->pin, "PIN", error) &&
+         check_pin (plan->so_pin, "SO PIN", error);
 }

@@ -355,6 +355,9 @@ class Refused(Case):
             self.assertTrue(message.startswith(f'{config}: '), message)
             for part in parts:
                 self.assertIn(part, message)
+        config = self.write('provision.conf', '[Key k]\nAlgorithm=rsa-4096\n')
+        message = self.fails(1, 'NotSupported', 'provision', '--config', config)
+        self.assertRegex(message, f'^{config}: .Key k. .*rsa-4096.*ecc-p256')
         config = self.write('provision.conf', '[Token]\nPinReaders=user:nobody-of-that-name\n')
         self.assertIn('nobody-of-that-name', self.fails(2, 'InvalidArgs', 'provision', '--config', config))
         self.assert_untouched()
