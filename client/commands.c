@@ -120,8 +120,8 @@ static const Command commands[] = {
     "List the persistent keys that `handle create` has made", NULL },
   { "handle", "create", "", 0, 0, "", cmd_handle_create,
     "Make a persistent key for programs that have tpm2-openssl and no PKCS#11",
-    "Prints its handle, for `handle:` URIs. The key has no PIN: whoever may send commands to the chip, the group tss, "
-    "signs with it." },
+    "Prints its handle, for `handle:` URIs. It is ECC P-256 and does TLS 1.3 only. The key has no PIN: "
+    "whoever may send commands to the chip, the group tss, signs with it." },
   { "handle", "remove", "HANDLE", 1, 1, "yes", cmd_handle_remove, "Remove such a key for good",
     NULL },
   { "config", "write", "v1|v2|lite|p11-kit|drop-in UNIT", 0, 2,
