@@ -188,7 +188,7 @@ class Provisioning(cli.Case):
         value = self.json('provision', '--token', 'tok', '--key', 'k', '--algorithm', 'rsa-2048', '--csr-out', path,
                           uid=bus.ROOT_UID)
         self.assertEqual(set(value), {'token', 'key', 'uri', 'csr', 'changed', 'csr_out', 'keys', 'files', 'waiting',
-                                      'warnings'})
+                                      'problems', 'warnings'})
         self.assertEqual((value['token'], value['key'], value['changed'], value['csr_out']), ('tok', 'k', True, path))
         with open(path, encoding='ascii') as file:
             self.assertEqual(file.read(), value['csr'])
@@ -231,7 +231,7 @@ class Provisioning(cli.Case):
         self.assertEqual(self.ok('provision', '--plan', '--subject', 'CN=core-1'), 'Nothing is missing.\n')
         self.assertEqual(self.json('provision', '--plan', '--key', 'second', '--add'),
                          {'missing': ["the key pair 'second', ecc-p256", 'the certificate request for CN=second'],
-                          'waiting': [], 'warnings': []})
+                          'waiting': [], 'problems': [], 'warnings': []})
         self.fails(1, 'Exists', 'provision', '--plan', '--key', 'second')
         self.assertEqual(self.snapshot(), before)
         for option in ('--no-wait', '--csr-out=x'):
