@@ -52,7 +52,9 @@ is_absence (const GError *error)
 {
   return g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
          g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER) ||
-         g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND);
+         g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND) ||
+         /* a proxy's own, which has no better code: the owner of the name went away meanwhile */
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_FAILED);
 }
 
 /* What bus and systemd say when they cannot start the daemon. */
