@@ -174,8 +174,8 @@ operation_answer_nothing (gpointer skeleton, GDBusMethodInvocation *invocation, 
 }
 
 /* A refused authorisation has moved the lockout counter: whoever looks at the health now must see that. */
-static void
-check_health (const Context *context, const char *key, const GError *error)
+void
+operation_note_use (const Context *context, const char *key, const GError *error)
 {
   if (key != NULL)
     monitor_note_key_use (context->monitor, key, error);
@@ -192,7 +192,9 @@ run_done (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
   g_autoptr (Outcome) outcome = worker_run_finish (result, &error);
 
-  check_health (context, operation->key, error);
+  operation_note_use (context, operation->key, error);
+  if (outcome != NULL && operation->type->note_uses != NULL)
+    operation->type->note_uses (context, outcome->result);
   /* also after a failure: it may have got half way */
   if (operation->type->changes_store)
     context->show (context->show_data, outcome != NULL ? g_steal_pointer (&outcome->list) : NULL);
@@ -315,7 +317,7 @@ operation_end (Operation *operation, OperationAnswer answer, gpointer result, GE
 {
   GDBusMethodInvocation *invocation = g_steal_pointer (&operation->invocation);
 
-  check_health (operation->context, operation->key, error);
+  operation_note_use (operation->context, operation->key, error);
   if (result == NULL)
     reply_error (invocation, error);
   else

@@ -51,6 +51,8 @@ typedef void (*OperationAnswer) (gpointer skeleton,
                                  gpointer result);
 /* The job's result: a{sv}, floating. */
 typedef GVariant *(*OperationResult) (gpointer result);
+/* Of a result that has uses of several keys: calls operation_note_use() for each. */
+typedef void (*OperationUses) (const Context *context, gpointer result);
 
 typedef struct
 {
@@ -61,6 +63,7 @@ typedef struct
   OperationAnswer answer;     /* of a method that answers with what came out */
   const char *job;            /* of one that answers with a job: its name; NULL: it has none */
   OperationResult job_result; /* what comes out of that */
+  OperationUses note_uses;    /* NULL: what uses a key has operation_set_key() */
 } OperationType;
 
 /* Takes @invocation and @args, which @type->args_free frees, possibly on another thread. @type is static. */
@@ -76,6 +79,9 @@ gboolean operation_has_pin (const Operation *operation);
 
 /* Before the start: it is a use of this key, and monitor_note_key_use() is told how it went. @name: `TOKEN/KEY` */
 void operation_set_key (Operation *operation, const char *name);
+
+/* How a use of @key (NULL: of none) went; @error: NULL: well. What it means for the health is seen at once. */
+void operation_note_use (const Context *context, const char *key, const GError *error);
 
 /* Takes @operation and @error, with which the call is answered: it was not for this method. */
 void operation_refuse (Operation *operation, GError *error);

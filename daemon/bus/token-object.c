@@ -94,19 +94,62 @@ handle_create_key (GgtpmToken *skeleton,
 
 /* ---- Verify ---- */
 
+typedef struct
+{
+  char *token;
+  GPtrArray *checks; /* of TokenCheck */
+} Verified;
+
+static void
+verified_free (gpointer data)
+{
+  Verified *result = data;
+
+  g_free (result->token);
+  g_ptr_array_unref (result->checks);
+  g_free (result);
+}
+
 static gpointer
 op_verify (Tpm *tpm, gpointer data, GCancellable *cancellable, GError **error)
 {
   TokenArgs *args = data;
+  GPtrArray *checks;
+  Verified *result;
 
   job_report (args->job, "verifying the keys", 0.1);
-  return tokens_verify (args->tokens, tpm, args->token, args->label, args->pin, cancellable, error);
+  checks =
+      tokens_verify (args->tokens, tpm, args->token, args->label, args->pin, cancellable, error);
+  if (checks == NULL)
+    return NULL;
+  result = g_new0 (Verified, 1);
+  result->token = g_strdup (args->token);
+  result->checks = checks;
+  return result;
+}
+
+/* A key that has signed, in whatever way, can be used. */
+static void
+note_verified (const Context *context, gpointer data)
+{
+  const Verified *result = data;
+
+  for (guint i = 0; i < result->checks->len; i++)
+    {
+      const TokenCheck *check = g_ptr_array_index (result->checks, i);
+      gboolean has_signed =
+          g_str_equal (check->check, "sign") && g_str_equal (check->verdict, "ok");
+      g_autofree char *name = g_strdup_printf ("%s/%s", result->token, check->key);
+
+      if (has_signed || check->error != NULL)
+        operation_note_use (context, name, check->error);
+    }
 }
 
 static GVariant *
 make_verify_result (gpointer data)
 {
-  GPtrArray *checks = data;
+  const GPtrArray *checks = ((Verified *)data)->checks;
   GVariantBuilder rows = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a(sssss)"));
   GVariantDict dict;
   gboolean good = TRUE;
@@ -134,9 +177,10 @@ handle_verify (GgtpmToken *skeleton,
 {
   static const OperationType type = { .run = op_verify,
                                       .args_free = token_args_free,
-                                      .result_free = (GDestroyNotify)g_ptr_array_unref,
+                                      .result_free = verified_free,
                                       .job = "verify",
-                                      .job_result = make_verify_result };
+                                      .job_result = make_verify_result,
+                                      .note_uses = note_verified };
   TokenArgs *args = NULL;
   Operation *operation = new_operation (user_data, &type, invocation, &args);
   const Option table[] = { { "key", "s", &args->label },

@@ -14,10 +14,12 @@ token_check_free (TokenCheck *check)
   g_free (check->verdict);
   g_free (check->text);
   g_free (check->remedy);
+  g_clear_error (&check->error);
   g_free (check);
 }
 
-static void
+/* Returns what was added. */
+static TokenCheck *
 add (GPtrArray *checks,
      const char *key,
      const char *id,
@@ -33,6 +35,7 @@ add (GPtrArray *checks,
   check->text = g_utf8_make_valid (text, -1);
   check->remedy = g_strdup (remedy);
   g_ptr_array_add (checks, check);
+  return check;
 }
 
 static void
@@ -62,6 +65,7 @@ is_verdict (const GError *error)
   return g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED) ||
          g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_LOCKED_OUT) ||
          g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_STORE) ||
+         g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_TPM_FAILURE) ||
          g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_FAILED);
 }
 
@@ -114,6 +118,7 @@ verify_keys (Tokens *self,
       const TokenKey *key = g_ptr_array_index (info->keys, i);
       g_autoptr (GError) local_error = NULL;
       g_autoptr (Secret) pin = NULL;
+      TokenCheck *check;
 
       if (wanted != NULL && !g_str_equal (key->label, wanted))
         continue;
@@ -129,7 +134,9 @@ verify_keys (Tokens *self,
         }
       if (pin != NULL)
         tokens_explain_login_error (tpm, info->label, STORE_PIN_USER, given_pin, &local_error);
-      add (checks, key->label, "login", "fault", local_error->message, get_remedy (local_error));
+      check = add (checks, key->label, "login", "fault", local_error->message,
+                   get_remedy (local_error));
+      check->error = g_steal_pointer (&local_error);
       break;
     }
   return TRUE;

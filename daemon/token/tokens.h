@@ -248,7 +248,8 @@ typedef struct
   char *check;   /* `login`, `sign`, `mechanism`, `certificate`, `tls1.2`, `tls1.3`, `key` */
   char *verdict; /* `ok`, `fault`, `unknown` */
   char *text;
-  char *remedy; /* may be empty */
+  char *remedy;  /* may be empty */
+  GError *error; /* by which the key could not be used; NULL: there is none */
 } TokenCheck;
 
 void token_check_free (TokenCheck *check);

@@ -330,8 +330,12 @@ class Rules(Case):
         self.wait_for(HEALTH, 'State', 'ok')
         self.assertEqual(self.verdict('cert.expired'), 'ok')
 
+    def verify(self, key):
+        job = self.caller.call(os.path.dirname(os.path.dirname(key)), 'org.ggtpm1.Token', 'Verify', '(a{sv})', {})
+        return self.caller.wait_job(job)['Result']
+
     def test_key_unusable(self):
-        """The storage key is gone: the next use of the key tells."""
+        """The storage key is gone, or there again: the next use of the key tells, as does a check of the token."""
         self.start()
         self.assert_well()
         key = self.provision()
@@ -340,6 +344,12 @@ class Rules(Case):
             self.caller.call(key, self.KEY, 'Sign', '(aya{sv})', b'data', {})
         self.wait_for(HEALTH, 'State', 'failed')
         self.assertIn('key.unusable', self.issues())
+        self.assertIn('greengrass/greenkey', self.issues()['key.unusable'][2])
+        self.assertEqual(self.provision(), key)
+        self.assertTrue(self.verify(key)['good'])
+        self.wait_for(HEALTH, 'State', 'ok')
+        self.assertEqual(0, tool(self.tpm, 'tpm2_evictcontrol', '-C', 'o', '-c', '0x81000001'))
+        self.assertFalse(self.verify(key)['good'])
         self.assertIn('greengrass/greenkey', self.issues()['key.unusable'][2])
 
 

@@ -468,6 +468,17 @@ class Pins(Case):
         self.assertRegex(caught.exception.text, rf'\b{after} (of|/) ?3\b')
         self.assertNotIn('wrong PIN', self.daemon.read_log().replace(caught.exception.text, ''))
 
+    def test_4_wrong_pin_verify(self):
+        """The same of a check of the token, for which a refused PIN is a finding."""
+        before = self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter')
+        fd = self.fd(bus.memfd(b'wrong'))
+        job = self.caller.call(self.token, TOKEN, 'Verify', '(a{sv})', {'pin': h(0)}, fds=[fd])
+        result = self.caller.wait_job(job)['Result']
+        self.assertEqual([(row[1], row[2]) for row in result['checks']], [('login', 'fault')])
+        bus.wait_for(lambda: self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter') > before,
+                     'the counter shows the failed try', 10)
+        self.assertEqual(self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter'), before + 1)
+
     def test_5_reset_lockout(self):
         self.caller.call(bus.DEVICE, 'org.ggtpm1.Health', 'ResetLockout', '(a{sv})', {})
         self.assertEqual(self.caller.get(bus.DEVICE, 'org.ggtpm1.Health', 'LockoutCounter'), 0)
