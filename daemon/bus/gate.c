@@ -91,8 +91,7 @@ get_details (gpointer skeleton)
   return g_variant_builder_end (&builder);
 }
 
-/* What polkit is asked: the action and the details, which its rules may look at. An object path may later be that of a
- * key with another label. */
+/* What polkit is asked: the action and the details, which its rules may look at: a yes is for all of a token. */
 static char *
 make_grant (gpointer skeleton, const char *action)
 {

@@ -39,7 +39,7 @@ gpointer gate_new_skeleton (Gate *gate, GType skeleton_type);
 
 /* For methods that whoever made the object may call without rights (Job.Cancel): @sender, a unique name. */
 void gate_set_owner (gpointer skeleton, const char *sender);
-/* What polkit's dialogs and rules are told of the object, beside the action: `token`, `key`. */
+/* What polkit's dialogs and rules are told of the object, beside the action: `token`. */
 void gate_set_detail (gpointer skeleton, const char *name, const char *value);
 
 G_END_DECLS

@@ -93,7 +93,6 @@ key_object_update (KeyObject *object, const TokenKey *key)
   object->spki = g_bytes_ref (key->spki);
   g_clear_pointer (&object->certificate, g_bytes_unref);
   object->certificate = key->certificate != NULL ? g_bytes_ref (key->certificate) : NULL;
-  gate_set_detail (skeleton, "key", key->label);
   ggtpm_key_set_label (skeleton, key->label);
   ggtpm_key_set_id (skeleton, new_bytes (key->id));
   ggtpm_key_set_algorithm (skeleton, key->algorithm);

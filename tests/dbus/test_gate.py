@@ -219,10 +219,10 @@ class FakedPolkit(GateCase):
 
     def test_details(self):
         self.assertIsNone(self.do(self.connect(), ('org.ggtpm1.Key', 'Sign')))
-        self.assertEqual(self.polkit.asked[0][2], {'token': 'greengrass', 'key': 'greenkey'})
-        self.polkit.asked.clear()
-        self.do(self.connect(), ('org.ggtpm1.Token', 'CreateKey'))
         self.assertEqual(self.polkit.asked[0][2], {'token': 'greengrass'})
+        self.polkit.asked.clear()
+        self.do(self.connect(), ('org.ggtpm1.Health', 'ResetLockout'))
+        self.assertEqual(self.polkit.asked[0][2], {})
 
     def test_remembered(self):
         alice = self.connect()
@@ -236,10 +236,8 @@ class FakedPolkit(GateCase):
         self.assertIsNone(self.do(self.connect(), sign))
         self.assertEqual(len(self.polkit.asked), 3)
 
-    def create_key(self, label, key_id):
-        job = self.root.call(self.token, 'org.ggtpm1.Token', 'CreateKey', '(ssa{sv})', label, 'ecc-p256',
-                             {'id': bus.GLib.Variant('ay', key_id)})
-        properties = self.root.wait_job(job)
+    def make_key(self, path, method, signature, *args):
+        properties = self.root.wait_job(self.root.call(path, method[0], method[1], signature, *args))
         self.assertEqual(properties['State'], 'done', properties)
         return properties['Result']['key']
 
@@ -250,22 +248,21 @@ class FakedPolkit(GateCase):
             return error.name
         return None
 
-    def test_a_yes_is_for_one_key(self):
-        """A rule may look at the label: what it lets one key do is not another's right, not even in the same place."""
+    def test_a_yes_is_for_one_token(self):
+        """For all of its keys, and for no other's."""
         alice = self.connect()
         self.polkit.answer = lambda sender, action, details, flags: (
-            NO if sender == alice.name and details.get('key') == 'secret' else YES)
-        secret = self.create_key('secret', b'\x01')
-        self.assertIsNone(self.sign(alice, self.key))
+            NO if sender == alice.name and details.get('token') == 'secret' else YES)
+        second = self.make_key(self.token, ('org.ggtpm1.Token', 'CreateKey'), '(ssa{sv})', 'second', 'ecc-p256', {})
+        secret = self.make_key(bus.ROOT, ('org.ggtpm1.Provisioning', 'Provision'), '(a{sv})',
+                               {'token': bus.GLib.Variant('s', 'secret')})
+        self.polkit.asked.clear()
+        for key in (self.key, second, self.key):
+            self.assertIsNone(self.sign(alice, key))
+        self.assertEqual(len(self.polkit.asked), 1)
         self.assertEqual(self.sign(alice, secret), NOT_AUTHORIZED)
-        harmless = self.create_key('harmless', b'\x02')
-        self.assertIsNone(self.sign(alice, harmless))
-        for key in (secret, harmless):
-            self.root.call(key, 'org.ggtpm1.Key', 'Delete', '(a{sv})', {})
-        secret = self.create_key('secret', b'\x02')
-        self.assertEqual(secret, harmless)
-        self.assertEqual(self.sign(alice, secret), NOT_AUTHORIZED)
-        self.root.call(secret, 'org.ggtpm1.Key', 'Delete', '(a{sv})', {})
+        self.root.call(second, 'org.ggtpm1.Key', 'Delete', '(a{sv})', {})
+        self.root.call(bus.ROOT, 'org.ggtpm1.Provisioning', 'RemoveToken', '(sa{sv})', 'secret', {})
 
     def test_forgotten_when_polkit_changes(self):
         alice = self.connect()
@@ -402,7 +399,7 @@ class RealPolkit(unittest.TestCase):
     """polkitd of the distribution: finds our actions, and takes the daemon, which is not root, for trusted."""
 
     RULES = """polkit.addRule(function(action, subject) {
-      if (action.id == "org.ggtpm1.use-key" && action.lookup("key") == "greenkey" && subject.isInGroup("ggtpm"))
+      if (action.id == "org.ggtpm1.use-key" && action.lookup("token") == "greengrass" && subject.isInGroup("ggtpm"))
         return polkit.Result.YES;
     });"""
 

@@ -84,6 +84,16 @@ class Signing(Case):
         self.assertEqual((self.count(*dear), len(self.polkit.asked), self.get_helper()), before)
         self.assertEqual(self.tpm.count(CC_SIGN), signed + 10)
 
+    def test_second_key_costs_no_login(self):
+        """Of the same token: nor does polkit get a question."""
+        caller = self.bus.connect(bus.ALICE)
+        self.addCleanup(caller.close)
+        caller.call(self.key, KEY, 'Sign', '(aya{sv})', b'text', {})
+        dear = (CC_TEST_PARMS, CC_START_AUTH_SESSION, CC_UNSEAL)
+        before = self.count(*dear), len(self.polkit.asked), self.get_helper()
+        caller.call(self.other, KEY, 'Sign', '(aya{sv})', b'text', {})
+        self.assertEqual((self.count(*dear), len(self.polkit.asked), self.get_helper()), before)
+
     def test_many_at_once(self):
         """Each gets its own signature."""
         self.assert_all_good(self.begin(IN_FLIGHT))
