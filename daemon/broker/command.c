@@ -117,6 +117,12 @@ command_response_get_rc (const guint8 *response)
 }
 
 gboolean
+command_rc_is_format_one (TSS2_RC rc)
+{
+  return (rc & ~(TSS2_RC)0xfff) == 0 && (rc & TPM2_RC_FMT1) != 0;
+}
+
+gboolean
 command_response_is_valid (const guint8 *response, gsize size)
 {
   guint16 tag;

@@ -106,6 +106,8 @@ void command_set_handle (Command *command, guint i, guint32 handle);
 /* A response without parameters. Returns its size. */
 gsize command_response_put_error (guint8 *response, guint32 rc);
 guint32 command_response_get_rc (const guint8 *response);
+/* Whether a TPM itself has found the command wrong (Part 1, 39): not a warning, and not of a layer above it. */
+gboolean command_rc_is_format_one (TSS2_RC rc);
 /* Whether @size bytes are a response: tag, size and code fit each other. */
 gboolean command_response_is_valid (const guint8 *response, gsize size);
 

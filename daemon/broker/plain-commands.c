@@ -97,13 +97,6 @@ find_uses (ResourceManager *rm, Space *space, const Command *command, UseList *l
   return rc;
 }
 
-/* Whether a failed TPM2_ContextLoad says that the context is good no more: format-one codes do, warnings do not. */
-static gboolean
-is_dead (TSS2_RC rc)
-{
-  return (rc & ~(TSS2_RC)0xfff) == 0 && (rc & TPM2_RC_FMT1) != 0;
-}
-
 /* Removes @use's thing from the tables, and from the rest of the list. */
 static void
 drop_use (ResourceManager *rm, UseList *list, Use *use)
@@ -137,7 +130,8 @@ load_uses (ResourceManager *rm, Command *command, UseList *list)
         {
           TSS2_RC missing = use->missing;
 
-          if (!is_dead (rc))
+          /* Such a code of TPM2_ContextLoad says that the context is good no more. */
+          if (!command_rc_is_format_one (rc))
             return rc;
           /* The chip may still count the session among its active ones. */
           if (use->session != NULL)

@@ -25,7 +25,8 @@ struct _ResourceManager
   guint n_flushed;            /* that were nobody's */
   guint32 reset_count;
   guint32 restart_count;
-  gint64 retry_at; /* in failure mode: not before then is the chip tried again */
+  GHashTable *parms; /* parms.c: GBytes to TSS2_RC; NULL: none */
+  gint64 retry_at;   /* in failure mode: not before then is the chip tried again */
   gint64 retry_delay;
 };
 
@@ -104,5 +105,15 @@ TSS2_RC resource_manager_virtual_capability (ResourceManager *rm,
                                              Command *command,
                                              guint8 *response,
                                              gsize *out_size);
+
+/* parms.c: answers that the chip has given are given again. */
+TSS2_RC resource_manager_test_parms (ResourceManager *rm,
+                                     Space *space,
+                                     guint8 locality,
+                                     Command *command,
+                                     guint8 *response,
+                                     gsize *out_size);
+/* The chip may be another one, or have another set of algorithms. */
+void resource_manager_forget_parms (ResourceManager *rm);
 
 G_END_DECLS

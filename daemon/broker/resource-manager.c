@@ -26,6 +26,7 @@ void
 resource_manager_free (ResourceManager *rm)
 {
   g_assert (rm->spaces->len == 0);
+  resource_manager_forget_parms (rm);
   g_ptr_array_unref (rm->spaces);
   slots_free (rm->slots);
   session_table_free (rm->sessions);
@@ -116,6 +117,11 @@ process (ResourceManager *rm,
       return resource_manager_virtual_capability (rm, space, &command, response, out_size);
     case TPM2_CC_Startup:
       return process_startup (rm, space, locality, &command, response, out_size);
+    case TPM2_CC_TestParms:
+      return resource_manager_test_parms (rm, space, locality, &command, response, out_size);
+    case TPM2_CC_SetAlgorithmSet:
+      resource_manager_forget_parms (rm);
+      return resource_manager_process_any (rm, space, locality, &command, response, out_size);
     default:
       return resource_manager_process_any (rm, space, locality, &command, response, out_size);
     }

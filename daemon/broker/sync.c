@@ -276,6 +276,7 @@ resource_manager_start (ResourceManager *rm, gboolean *out_was_reset)
   TSS2_RC rc = TSS2_RC_SUCCESS;
 
   chip_commands_reset_lost (rm->chip);
+  resource_manager_forget_parms (rm);
   *out_was_reset = FALSE;
   if (!rm->limits.alongside)
     {

@@ -75,6 +75,7 @@ static const guint32 commands[] = {
   TPM2_CC_Clear | CH (1) | EX,
   TPM2_CC_CreatePrimary | CH (1) | RH,
   TPM2_CC_SequenceComplete | CH (1) | FL,
+  TPM2_CC_SetAlgorithmSet | CH (1),
   TPM2_CC_SelfTest,
   TPM2_CC_Startup,
   TPM2_CC_Shutdown,
@@ -94,6 +95,7 @@ static const guint32 commands[] = {
   TPM2_CC_PolicyRestart | CH (1),
   TPM2_CC_ReadClock,
   TPM2_CC_HashSequenceStart | RH,
+  TPM2_CC_TestParms,
   TPM2_CC_CreateLoaded | CH (1) | RH,
 };
 

@@ -1,7 +1,10 @@
 /* SPDX-FileCopyrightText: the ggtpmd authors */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-/* The resource manager when the chip loses things: hierarchies that end, resets told and untold, failure mode. */
+/*
+ * The resource manager when the chip loses things: hierarchies that end, resets told and untold, failure mode; and what
+ * is remembered until then.
+ */
 
 #include "test-rm.h"
 
@@ -297,6 +300,46 @@ test_failure_left (TestRm *f, gconstpointer data)
   assert_works (f);
 }
 
+/* How often the chip was asked; @which: one of two questions. */
+static guint
+ask_parms (TestRm *f, guint which, guint32 expected)
+{
+  guint before = fake_tpm_count (f->tpm, TPM2_CC_TestParms);
+
+  g_assert_cmphex (test_rm_send_handle (f, f->a, TPM2_CC_TestParms, which), ==, expected);
+  return fake_tpm_count (f->tpm, TPM2_CC_TestParms) - before;
+}
+
+/* What the chip has said of its algorithms is not asked again, of another chip or set of algorithms it is. */
+static void
+test_parms (TestRm *f, gconstpointer data)
+{
+  g_assert_cmpuint (ask_parms (f, 1, 0), ==, 1);
+  g_assert_cmpuint (ask_parms (f, 1, 0), ==, 0);
+  fake_tpm_fail (f->tpm, 1, FALSE, FALSE, TPM2_RC_TESTING);
+  g_assert_cmpuint (ask_parms (f, 2, TPM2_RC_TESTING), ==, 1);
+  fake_tpm_fail (f->tpm, 1, FALSE, FALSE, TPM2_RC_VALUE | TPM2_RC_P | TPM2_RC_1);
+  g_assert_cmpuint (ask_parms (f, 2, TPM2_RC_VALUE | TPM2_RC_P | TPM2_RC_1), ==, 1);
+  g_assert_cmpuint (ask_parms (f, 2, TPM2_RC_VALUE | TPM2_RC_P | TPM2_RC_1), ==, 0);
+
+  g_assert_cmphex (test_rm_send_handle (f, f->b, TPM2_CC_SetAlgorithmSet, TPM2_RH_PLATFORM), ==, 0);
+  g_assert_cmpuint (ask_parms (f, 1, 0), ==, 1);
+  g_assert_cmpuint (ask_parms (f, 2, 0), ==, 1);
+  fake_tpm_reset (f->tpm);
+  g_assert_cmphex (send_unchecked (f, TPM2_CC_GetRandom), ==, TPM2_RC_INITIALIZE);
+  g_assert_cmpuint (ask_parms (f, 1, 0), ==, 1);
+}
+
+/* More questions than are remembered. */
+static void
+test_many_parms (TestRm *f, gconstpointer data)
+{
+  for (guint i = 0; i < 1000; i++)
+    ask_parms (f, i, 0);
+  g_assert_cmpuint (g_hash_table_size (f->rm->parms), <=, 64);
+  g_assert_cmpuint (ask_parms (f, 999, 0), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -309,6 +352,8 @@ main (int argc, char **argv)
   ADD ("silent-reset/loaded", test_silent_reset, GUINT_TO_POINTER (0));
   ADD ("silent-reset/saved", test_silent_reset, GUINT_TO_POINTER (1));
   ADD ("restart", test_restart, NULL);
+  ADD ("parms/asked-once", test_parms, NULL);
+  ADD ("parms/many", test_many_parms, NULL);
   ADD ("failure/refused", test_failure_refused, NULL);
   ADD ("failure/back-off", test_failure_back_off, NULL);
   ADD ("failure/test-result", test_failure_left, GUINT_TO_POINTER (TPM2_CC_GetTestResult));
