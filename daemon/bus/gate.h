@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 /*
  * Gate: nothing reaches a handler without it. Who may call what is the table in gate-table.c (interface, method, polkit
  * action); what is not in it is denied. polkit is asked over the bus, asynchronously; where it is not installed, root
- * and the group `ggtpm` may. A positive answer without interaction is kept per (sender, action, object) until polkit's
+ * and the group `ggtpm` may. A positive answer without interaction is kept per (sender, action, token) until polkit's
  * Changed signal or until the sender leaves.
  *
  * The gate is the first to refuse, too: a sender that has GATE_MAX_CALLS calls under way (asked of polkit or at work)

@@ -79,9 +79,8 @@ handle_rotate (GgtpmKey *skeleton,
                                       .changes_store = TRUE,
                                       .job = "rotate-key",
                                       .job_result = new_key_to_variant };
-  KeyObject *object = user_data;
-  TokenArgs *args = token_args_new (object->context, object->token, object->id);
-  Operation *operation = operation_new (object->context, &type, skeleton, invocation, args);
+  TokenArgs *args = NULL;
+  Operation *operation = key_object_new_operation (user_data, &type, invocation, &args);
   const Option algorithm = { "algorithm", "s", &args->algorithm };
   GError *error = NULL;
 

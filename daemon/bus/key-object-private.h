@@ -22,7 +22,7 @@ struct _KeyObject
   GgtpmKey *skeleton;
 };
 
-/* Of a method that uses the key. @out_args: the operation's, with token and id */
+/* @out_args: the operation's, with token and id */
 Operation *key_object_new_operation (KeyObject *object,
                                      const OperationType *type,
                                      GDBusMethodInvocation *invocation,

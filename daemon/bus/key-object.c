@@ -19,13 +19,9 @@ key_object_new_operation (KeyObject *object,
                           TokenArgs **out_args)
 {
   TokenArgs *args = token_args_new (object->context, object->token, object->id);
-  Operation *operation = operation_new (object->context, type, object->skeleton, invocation, args);
-  g_autofree char *name =
-      g_strdup_printf ("%s/%s", object->token, ggtpm_key_get_label (object->skeleton));
 
-  operation_set_key (operation, name);
   *out_args = args;
-  return operation;
+  return operation_new (object->context, type, object->skeleton, invocation, args);
 }
 
 /* ---- the certificate ---- */

@@ -16,6 +16,21 @@
 
 #define DEFAULT_DAYS 365
 
+/* As key_object_new_operation(), for what has the chip use the key: how that goes says whether it can be used. */
+static Operation *
+new_use (KeyObject *object,
+         const OperationType *type,
+         GDBusMethodInvocation *invocation,
+         TokenArgs **out_args)
+{
+  Operation *operation = key_object_new_operation (object, type, invocation, out_args);
+  g_autofree char *name =
+      g_strdup_printf ("%s/%s", object->token, ggtpm_key_get_label (object->skeleton));
+
+  operation_set_key (operation, name);
+  return operation;
+}
+
 /* ---- Sign ---- */
 
 typedef struct
@@ -206,7 +221,7 @@ handle_sign (GgtpmKey *skeleton,
   };
   KeyObject *object = user_data;
   TokenArgs *args = NULL;
-  Operation *operation = key_object_new_operation (object, &type, invocation, &args);
+  Operation *operation = new_use (object, &type, invocation, &args);
   const Option pin = operation_pin_option (operation, "pin", &args->pin);
   GError *error = NULL;
 
@@ -282,7 +297,7 @@ handle_decrypt (GgtpmKey *skeleton,
                                       .result_free = (GDestroyNotify)g_bytes_unref,
                                       .answer = answer_decrypt };
   TokenArgs *args = NULL;
-  Operation *operation = key_object_new_operation (user_data, &type, invocation, &args);
+  Operation *operation = new_use (user_data, &type, invocation, &args);
   const Option table[] = { operation_pin_option (operation, "pin", &args->pin),
                            { NULL, NULL, NULL } };
   gsize len = g_variant_get_size (data);
@@ -331,7 +346,7 @@ handle_create_csr (GgtpmKey *skeleton,
                    gpointer user_data)
 {
   TokenArgs *args = NULL;
-  Operation *operation = key_object_new_operation (user_data, &create_csr_type, invocation, &args);
+  Operation *operation = new_use (user_data, &create_csr_type, invocation, &args);
   GError *error = NULL;
 
   if (!token_args_parse_request (args, operation, options, fds, NULL, &error))
@@ -349,7 +364,7 @@ handle_create_self_signed (GgtpmKey *skeleton,
                            gpointer user_data)
 {
   TokenArgs *args = NULL;
-  Operation *operation = key_object_new_operation (user_data, &create_csr_type, invocation, &args);
+  Operation *operation = new_use (user_data, &create_csr_type, invocation, &args);
   const Option days = { "days", "u", &args->days };
   GError *error = NULL;
 

@@ -348,9 +348,14 @@ class Rules(Case):
         self.assertEqual(self.provision(), key)
         self.assertTrue(self.verify(key)['good'])
         self.wait_for(HEALTH, 'State', 'ok')
+        certificate = self.caller.call(key, self.KEY, 'CreateSelfSigned', '(a{sv})', {})
         self.assertEqual(0, tool(self.tpm, 'tpm2_evictcontrol', '-C', 'o', '-c', '0x81000001'))
         self.assertFalse(self.verify(key)['good'])
         self.assertIn('greengrass/greenkey', self.issues()['key.unusable'][2])
+        # no use of the key
+        self.caller.call(key, self.KEY, 'InstallCertificate', '(sa{sv})', certificate,
+                         {'dry-run': bus.GLib.Variant('b', True)})
+        self.assertIn('key.unusable', self.issues())
 
 
 if __name__ == '__main__':
