@@ -286,6 +286,7 @@ fill_change (Steps *self, StoreChange *change, const gboolean *needs_csr, GError
 {
   g_autoptr (HelperClient) helper =
       helper_client_new_writer (self->config, store_change_get_dir (change), error);
+  g_autoptr (GError) local_error = NULL;
 
   if (helper == NULL || !provide_primary (self, change, helper, error) ||
       (!self->announced && !save_journal (self, error)))
@@ -295,8 +296,12 @@ fill_change (Steps *self, StoreChange *change, const gboolean *needs_csr, GError
        !helper_jobs_init_token (helper, self->plan->token, self->so_pin, self->pin,
                                 self->cancellable, error)))
     return FALSE;
-  if (!make_keys (self, change, helper, needs_csr, error))
-    return FALSE;
+  if (!make_keys (self, change, helper, needs_csr, &local_error))
+    {
+      steps_note_refusal (self, local_error);
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
   /* The helper ends here: its database is whole after that. */
   self->listing = helper_jobs_list (helper, self->cancellable, error);
   return self->listing != NULL;

@@ -147,7 +147,7 @@ steps_find_pin (Steps *self, GError **error)
 
   self->pin = secret_copy (self->plan->pin);
   if (self->pin == NULL)
-    self->pin = store_load_pin (self->store, self->plan->token, STORE_PIN_USER, &local_error);
+    self->pin = store_load_login_pin (self->store, self->plan->token, STORE_PIN_USER, &local_error);
   if (self->pin == NULL && local_error == NULL)
     self->pin = load_credential (self, STORE_PIN_USER, &local_error);
   if (self->pin != NULL)
@@ -158,6 +158,14 @@ steps_find_pin (Steps *self, GError **error)
     g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_REQUIRED,
                  "the token '%s' was not made here: its PIN is needed", self->plan->token);
   return FALSE;
+}
+
+void
+steps_note_refusal (Steps *self, const GError *error)
+{
+  if (g_error_matches (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED) && self->token != NULL &&
+      self->token->pin_stored && self->plan->pin == NULL)
+    store_note_refused_pin (self->store, self->plan->token, STORE_PIN_USER);
 }
 
 gboolean

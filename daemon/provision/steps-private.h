@@ -91,6 +91,9 @@ gboolean steps_check_credentials (const Steps *self, GError **error) G_GNUC_WARN
 /* For a token that is there. */
 gboolean steps_find_pin (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* If @error says that the chip has refused the stored PIN, it is not tried again. */
+void steps_note_refusal (Steps *self, const GError *error);
+
 /* A PIN that was given for a token of others has proved itself by now, and consumers need it. */
 gboolean steps_keep_given_pin (Steps *self, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

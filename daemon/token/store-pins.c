@@ -45,6 +45,47 @@ store_load_pin (Store *self, const char *token, StorePin kind, GError **error)
   return NULL;
 }
 
+/* What the stored PIN's being right or wrong rests on; NULL: not known. */
+static char *
+get_pin_state (Store *self, const char *token, StorePin kind, const char *path)
+{
+  g_autofree char *stamp = store_make_stamp (path);
+  g_autoptr (sqlite3) database = store_database_open (self->database, NULL);
+  g_autofree char *sum = database != NULL
+                             ? store_database_sum_seal (database, token, kind == STORE_PIN_SO, NULL)
+                             : NULL;
+
+  return sum != NULL ? g_strconcat (sum, " ", stamp, NULL) : NULL;
+}
+
+/* One wrong PIN in a file and a service that signs every minute would otherwise lock the chip for everybody. */
+void
+store_note_refused_pin (Store *self, const char *token, StorePin kind)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+  char *state = get_pin_state (self, token, kind, path);
+
+  if (state != NULL)
+    g_hash_table_replace (self->refused, g_steal_pointer (&path), state);
+}
+
+Secret *
+store_load_login_pin (Store *self, const char *token, StorePin kind, GError **error)
+{
+  g_autofree char *path = store_get_pin_path (self, token, kind);
+  const char *refused = g_hash_table_lookup (self->refused, path);
+  g_autofree char *state = refused != NULL ? get_pin_state (self, token, kind, path) : NULL;
+
+  if (refused == NULL || g_strcmp0 (refused, state) != 0)
+    return store_load_pin (self, token, kind, error);
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED,
+               "the TPM has refused the stored %s of token '%s': it is not tried again until its "
+               "file or the token's PIN is another%s",
+               kind == STORE_PIN_USER ? "PIN" : "SO PIN", token,
+               kind == STORE_PIN_USER ? ", as after `ggtpmctl token unblock`" : "");
+  return NULL;
+}
+
 static gboolean
 write_pin (Store *self, const char *path, StorePin kind, const Secret *pin, GError **error)
 {

@@ -24,6 +24,7 @@ struct _Store
   char *drawn; /* directory of store-drawn.c */
   char *staging;
   gid_t group;
+  GHashTable *refused; /* path of a PIN file to what its PIN's being wrong rested on */
 };
 
 /* FALSE and GGTPM_ERROR_STORE: `WHAT PATH: errno's text`. */

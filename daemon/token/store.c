@@ -123,6 +123,7 @@ store_new (const Config *config, GError **error)
   self->drawn = g_build_filename (config->state_dir, "drawn-pins", NULL);
   self->staging = g_build_filename (config->state_dir, STORE_DIRECTORY_NAME ".staging", NULL);
   self->group = find_group ();
+  self->refused = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   if (!make_directory (self->dir, STORE_MODE, self->group, error) ||
       !make_directory (self->pins, PINS_MODE, self->group, error) ||
       !make_directory (self->drawn, DRAWN_MODE, (gid_t)-1, error) ||
@@ -153,6 +154,7 @@ store_free (Store *self)
   g_free (self->pins);
   g_free (self->drawn);
   g_free (self->staging);
+  g_hash_table_unref (self->refused);
   g_free (self);
 }
 

@@ -73,6 +73,14 @@ char *store_get_pin_path (Store *store, const char *token, StorePin kind);
 /* NULL without error if there is none. */
 Secret *store_load_pin (Store *store, const char *token, StorePin kind, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+/*
+ * store_load_pin() for a login. Errors: also GGTPM_ERROR_AUTH_FAILED: the chip has refused this PIN before, and neither
+ * its file nor the token's seal object has changed since.
+ */
+Secret *store_load_login_pin (Store *store, const char *token, StorePin kind, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/* The chip has refused it; remembered as long as @store is there. Opens the database. */
+void store_note_refused_pin (Store *store, const char *token, StorePin kind);
 gboolean store_save_pin (Store *store,
                          const char *token,
                          StorePin kind,

@@ -148,7 +148,7 @@ tokens_create_key (Tokens *self,
                            algorithm, cancellable, error);
   if (spki == NULL)
     {
-      tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
+      tokens_explain_login_error (self, tpm, token, STORE_PIN_USER, given_pin, error);
       return NULL;
     }
   return writer_commit (writer, self, error) ? describe_key (token, label, id, algorithm, spki)
@@ -220,7 +220,7 @@ make_successor (Tokens *self,
                            rotation->algorithm, cancellable, error);
   if (spki == NULL)
     {
-      tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
+      tokens_explain_login_error (self, tpm, token, STORE_PIN_USER, given_pin, error);
       return NULL;
     }
   csr = helper_jobs_make_csr (writer->client, &key, spki, rotation->subject, extensions, 0,
@@ -285,7 +285,7 @@ tokens_delete_key (Tokens *self,
   writer->listing_is_wrong = TRUE;
   if (helper_jobs_delete_key (writer->client, &(HelperKey){ token, pin, id }, cancellable, error))
     return writer_commit (writer, self, error);
-  tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
+  tokens_explain_login_error (self, tpm, token, STORE_PIN_USER, given_pin, error);
   return FALSE;
 }
 
@@ -421,6 +421,6 @@ tokens_install_certificate (Tokens *self,
   writer->listing_is_wrong = owner != key || key->certificate != NULL;
   if (put_certificate (writer, token, pin, key, owner, der, cancellable, error))
     return writer_commit (writer, self, error);
-  tokens_explain_login_error (tpm, token, STORE_PIN_USER, given_pin, error);
+  tokens_explain_login_error (self, tpm, token, STORE_PIN_USER, given_pin, error);
   return FALSE;
 }

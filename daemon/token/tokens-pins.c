@@ -106,7 +106,7 @@ tokens_change_pin (Tokens *self,
     return FALSE;
   if (!change_copy (writer, token, change, pin, new_pin, cancellable, error))
     {
-      tokens_explain_login_error (tpm, token, proved, given_pin, error);
+      tokens_explain_login_error (self, tpm, token, proved, given_pin, error);
       return FALSE;
     }
   if (kept && !store_stage_pin (self->store, writer->change, token, changed, new_pin, error))

@@ -61,7 +61,7 @@ TokenKey *tokens_find_key (Tokens *self,
                            GCancellable *cancellable,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* A copy of @given, or the stored one. Errors: GGTPM_ERROR_AUTH_REQUIRED. */
+/* A copy of @given, or store_load_login_pin()'s. Errors: also GGTPM_ERROR_AUTH_REQUIRED. */
 Secret *tokens_get_pin (Tokens *self,
                         const char *token,
                         StorePin kind,
@@ -75,8 +75,9 @@ Secret *tokens_prepare_login (Tokens *self,
                               StorePin kind,
                               const Secret *given,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* A wrong PIN: how near to lockout it has brought the chip. */
-void tokens_explain_login_error (Tpm *tpm,
+/* A wrong PIN: how near to lockout it has brought the chip. A stored one is not tried again. */
+void tokens_explain_login_error (Tokens *self,
+                                 Tpm *tpm,
                                  const char *token,
                                  StorePin kind,
                                  const Secret *given,

@@ -114,7 +114,8 @@ sign_once (Tokens *self,
   signature = use_key (signer, signing, pin, cancellable, error);
   if (signature == NULL)
     {
-      tokens_explain_login_error (tpm, signing->token, STORE_PIN_USER, signing->given_pin, error);
+      tokens_explain_login_error (self, tpm, signing->token, STORE_PIN_USER, signing->given_pin,
+                                  error);
       return NULL;
     }
   if (signing->given_pin == NULL)

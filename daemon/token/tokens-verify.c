@@ -133,7 +133,8 @@ verify_keys (Tokens *self,
           return FALSE;
         }
       if (pin != NULL)
-        tokens_explain_login_error (tpm, info->label, STORE_PIN_USER, given_pin, &local_error);
+        tokens_explain_login_error (self, tpm, info->label, STORE_PIN_USER, given_pin,
+                                    &local_error);
       check = add (checks, key->label, "login", "fault", local_error->message,
                    get_remedy (local_error));
       check->error = g_steal_pointer (&local_error);

@@ -237,7 +237,7 @@ tokens_get_pin (Tokens *self, const char *token, StorePin kind, const Secret *gi
 
   if (given != NULL)
     return secret_copy (given);
-  pin = store_load_pin (self->store, token, kind, &local_error);
+  pin = store_load_login_pin (self->store, token, kind, &local_error);
   if (local_error != NULL)
     g_propagate_error (error, g_steal_pointer (&local_error));
   else if (pin == NULL)
@@ -272,7 +272,8 @@ tokens_prepare_login (Tokens *self,
 }
 
 void
-tokens_explain_login_error (Tpm *tpm,
+tokens_explain_login_error (Tokens *self,
+                            Tpm *tpm,
                             const char *token,
                             StorePin kind,
                             const Secret *given,
@@ -283,6 +284,8 @@ tokens_explain_login_error (Tpm *tpm,
 
   if (error == NULL || !g_error_matches (*error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED))
     return;
+  if (given == NULL)
+    store_note_refused_pin (self->store, token, kind);
   tries = store_describe_tries (tpm);
   old = g_steal_pointer (error);
   g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED, "the %s%s of token '%s' is wrong: %s",

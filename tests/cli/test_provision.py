@@ -415,6 +415,21 @@ class Pins(Case):
         self.assertRegex(self.pin_text('cred', 'user'), '^[a-z2-7]{30}$')
         self.remove('cred')
 
+    def test_wrong_stored(self):
+        """It is tried once, by provision as by whoever uses a key."""
+        self.ok('provision', '--token', 'wrong')
+        right = self.pin_text('wrong', 'user')
+        config = self.write('provision.conf', '[Token]\nLabel=wrong\n[Key greenkey]\n[Key second]\n')
+        with open(self.pin('wrong', 'user'), 'w', encoding='utf-8') as file:
+            file.write('another')
+        self.assertNotIn('not tried again', self.fails(4, 'AuthFailed', 'provision', '--config', config, once=True))
+        for args in (('provision', '--config', config), ('key', 'csr', 'greenkey', '--token', 'wrong')):
+            self.assertIn('not tried again', self.fails(4, 'AuthFailed', *args))
+        with open(self.pin('wrong', 'user'), 'w', encoding='utf-8') as file:
+            file.write(right)
+        self.assertTrue(self.json('provision', '--config', config)['changed'])
+        self.remove('wrong')
+
     def test_no_pin_anywhere(self):
         """Of a credential or a generated one, in no process' arguments or environment while it runs."""
         pin = 'a-secret-of-systemd'

@@ -65,6 +65,41 @@ test_wrong_pin (TestToken *fixture, gconstpointer algorithm)
   test_token_assert_contains (error->message, "3 of 3");
 }
 
+/* A stored PIN that is wrong is tried once, until its file or the token's PIN is another. */
+static void
+test_wrong_stored_pin (TestToken *fixture, gconstpointer algorithm)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Secret) right = secret_new (TEST_TOKEN_PIN, strlen (TEST_TOKEN_PIN));
+  g_autoptr (Secret) wrong = secret_new ("wrong", 5);
+  g_autoptr (Secret) other = secret_new ("other", 5);
+
+  g_assert_true (store_save_pin (fixture->store, TEST_TOKEN_LABEL, STORE_PIN_USER, wrong, &error));
+  for (guint i = 0; i < 3; i++)
+    {
+      g_assert_null (test_token_try_sign (fixture, NULL, &error));
+      g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED);
+      test_token_assert_contains (error->message, i == 0 ? "1 of 3 tries" : "token unblock");
+      g_clear_error (&error);
+      g_assert_null (tokens_create_key (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL, "new",
+                                        NULL, "ecc-p256", NULL, NULL, &error));
+      g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED);
+      g_clear_error (&error);
+      g_assert_cmpuint (test_token_get_lockout_counter (fixture), ==, 1);
+    }
+
+  g_assert_true (store_save_pin (fixture->store, TEST_TOKEN_LABEL, STORE_PIN_USER, other, &error));
+  g_assert_null (test_token_try_sign (fixture, NULL, &error));
+  g_assert_error (error, GGTPM_ERROR, GGTPM_ERROR_AUTH_FAILED);
+  g_clear_error (&error);
+  g_assert_cmpuint (test_token_get_lockout_counter (fixture), ==, 2);
+
+  /* The file stays, and the token gets the PIN that is in it. */
+  g_assert_true (tokens_change_pin (fixture->tokens, fixture->bed->tpm, TEST_TOKEN_LABEL,
+                                    TOKENS_CHANGE_PIN, right, other, NULL, &error));
+  test_token_assert_signs (fixture);
+}
+
 /* Children of ours that are token helpers. */
 static GArray *
 find_helpers (void)
@@ -459,6 +494,7 @@ main (int argc, char **argv)
   test_swtpm_require ();
   ADD ("primary", NULL, test_primary);
   ADD ("pin/wrong", "ecc-p256", test_wrong_pin);
+  ADD ("pin/wrong-stored", "ecc-p256", test_wrong_stored_pin);
   ADD ("pin/not-in-proc", "ecc-p256", test_no_pin_in_proc);
   ADD ("interrupted", "ecc-p256", test_interrupted);
   ADD ("weak-key", "ecc-p256", test_weak_key);
