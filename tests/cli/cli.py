@@ -162,6 +162,19 @@ class Case(unittest.TestCase):
         if process.poll() is None:
             process.send_signal(signal.SIGCONT)
 
+    def use(self, context):
+        value = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        return value
+
+
+class FreshCase(Case):
+    """Each test has a chip and a daemon of its own."""
+
+    def setUp(self):
+        self.tpm = self.use(swtpm.Swtpm())
+        self.daemon = self.use(bus.Daemon(self.bus, self.tpm))
+
 
 def openssl(*args, stdin=None):
     return subprocess.run(['openssl', *args], input=stdin, capture_output=True, check=False)

@@ -25,11 +25,6 @@ class Verify(cli.Case):
         self.daemon = self.use(bus.Daemon(self.bus, self.tpm, config='[Health]\nLockoutResetIntervalSec=0\n'))
         self.ok('provision')
 
-    def use(self, context):
-        value = context.__enter__()
-        self.addCleanup(context.__exit__, None, None, None)
-        return value
-
     def verify(self, code, *args):
         """(where, check) -> verdicts"""
         result = self.run_ctl('--json', 'token', 'verify', *args)
