@@ -117,9 +117,10 @@ log_issue (const char *id, const char *severity, const char *text, const char *r
 }
 
 void
-log_issue_cleared (const char *id, const char *severity, const char *text)
+log_issue_cleared (const char *id, gboolean known, const char *severity, const char *text)
 {
-  g_autofree char *message = g_strdup_printf ("%s is over, it was (%s): %s", id, severity, text);
+  g_autofree char *message = g_strdup_printf (
+      "%s %s, it was (%s): %s", id, known ? "is over" : "is not known any more", severity, text);
 
   write_issue (message_ids[LOG_EVENT_ISSUE_CLEARED], get_priority ("info"), id, severity, "",
                message);

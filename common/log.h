@@ -35,8 +35,9 @@ void log_event (LogEvent event, const char *format, ...) G_GNUC_PRINTF (2, 3);
  * @severity: `info`, `degraded`, `failed`
  */
 void log_issue (const char *id, const char *severity, const char *text, const char *remedy);
-/* It is gone: LOG_EVENT_ISSUE_CLEARED with the field GGTPM_ISSUE. @severity, @text: as it was */
-void log_issue_cleared (const char *id, const char *severity, const char *text);
+/* It is gone: LOG_EVENT_ISSUE_CLEARED with the field GGTPM_ISSUE. @known: FALSE: whether it is over cannot be read now;
+ * @severity, @text: as it was */
+void log_issue_cleared (const char *id, gboolean known, const char *severity, const char *text);
 
 /* A step of healing was done: LOG_EVENT_HEALED with the field GGTPM_HEALING. @action: of Health.Healings; any thread */
 void log_healing (const char *action, const char *text);

@@ -18,8 +18,25 @@ find_issue (GPtrArray *issues, const char *id)
   return NULL;
 }
 
+static gboolean
+is_known (GPtrArray *rules, const char *id)
+{
+  for (guint i = 0; i < rules->len; i++)
+    {
+      const HealthRule *rule = g_ptr_array_index (rules, i);
+
+      if (g_str_equal (rule->id, id))
+        return rule->verdict != RULE_UNKNOWN;
+    }
+  return TRUE;
+}
+
 void
-issues_tell (GPtrArray *old_issues, GPtrArray *issues, const IssuesFuncs *funcs, gpointer user_data)
+issues_tell (GPtrArray *old_issues,
+             GPtrArray *issues,
+             GPtrArray *rules,
+             const IssuesFuncs *funcs,
+             gpointer user_data)
 {
   for (guint i = 0; i < old_issues->len; i++)
     {
@@ -27,7 +44,8 @@ issues_tell (GPtrArray *old_issues, GPtrArray *issues, const IssuesFuncs *funcs,
 
       if (find_issue (issues, issue->id) != NULL)
         continue;
-      log_issue_cleared (issue->id, health_severity_to_string (issue->severity), issue->text);
+      log_issue_cleared (issue->id, is_known (rules, issue->id),
+                         health_severity_to_string (issue->severity), issue->text);
       funcs->cleared (issue, user_data);
     }
   for (guint i = 0; i < issues->len; i++)

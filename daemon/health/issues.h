@@ -15,9 +15,13 @@ typedef struct
   void (*raised) (const HealthIssue *issue, gpointer user_data);
 } IssuesFuncs;
 
-/* Logs and tells what is in @old_issues only, then what is in @issues only, or there with another severity. */
+/*
+ * Logs and tells what is in @old_issues only, then what is in @issues only, or there with another severity.
+ * @rules: rules_judge()'s: whether what is not there any more is over, or only not known
+ */
 void issues_tell (GPtrArray *old_issues,
                   GPtrArray *issues,
+                  GPtrArray *rules,
                   const IssuesFuncs *funcs,
                   gpointer user_data);
 

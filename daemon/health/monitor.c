@@ -83,13 +83,14 @@ update (Monitor *monitor)
 {
   g_autoptr (GPtrArray) old_issues = g_steal_pointer (&monitor->issues);
   g_autoptr (GPtrArray) issues = NULL;
+  g_autoptr (GPtrArray) rules = rules_judge (&monitor->facts, now_s ());
   HealthState old_state = monitor->state;
 
   issues = rules_evaluate (&monitor->facts, now_s (), old_issues);
   monitor->issues = g_ptr_array_ref (issues);
   monitor->state = rules_get_state (&monitor->facts, monitor->issues);
   g_signal_emit (monitor, signals[SIGNAL_CHANGED], 0);
-  issues_tell (old_issues, issues, &issues_funcs, monitor);
+  issues_tell (old_issues, issues, rules, &issues_funcs, monitor);
   if (old_state != monitor->state)
     {
       g_autofree char *ids = issues_list_ids (issues);

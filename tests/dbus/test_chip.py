@@ -330,6 +330,18 @@ class Rules(Case):
         self.wait_for(HEALTH, 'State', 'ok')
         self.assertEqual(self.verdict('cert.expired'), 'ok')
 
+    def test_chip_gone(self):
+        """What was wrong with it is not over by that."""
+        self.start(Faults.CONFIG)
+        self.assert_well()
+        self.provision()
+        self.assertEqual(list(self.issues()), ['lockout.auth_unset'])
+        self.tpm.kill()
+        self.wait_for(HEALTH, 'State', 'failed')
+        log = self.daemon.read_log()
+        self.assertIn('lockout.auth_unset is not known any more, it was (info)', log)
+        self.assertNotIn('is over', log)
+
     def verify(self, key):
         job = self.caller.call(os.path.dirname(os.path.dirname(key)), 'org.ggtpm1.Token', 'Verify', '(a{sv})', {})
         return self.caller.wait_job(job)['Result']

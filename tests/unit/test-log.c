@@ -51,12 +51,15 @@ test_issue (void)
 static void
 test_cleared (void)
 {
-  log_issue_cleared ("lockout.active", "failed", "it is locked");
+  log_issue_cleared ("lockout.active", TRUE, "failed", "it is locked");
   assert_field ("MESSAGE_ID", CLEARED);
   assert_field ("PRIORITY", "5");
   assert_field ("GGTPM_ISSUE", "lockout.active");
   assert_field ("GGTPM_SEVERITY", "failed");
   assert_field ("MESSAGE", "lockout.active is over, it was (failed): it is locked");
+  log_issue_cleared ("lockout.active", FALSE, "failed", "it is locked");
+  assert_field ("MESSAGE_ID", CLEARED);
+  assert_field ("MESSAGE", "lockout.active is not known any more, it was (failed): it is locked");
 }
 
 static void
