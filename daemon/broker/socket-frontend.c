@@ -141,10 +141,14 @@ on_refused_client (gint fd, GIOCondition condition, gpointer user_data)
 static void
 refuse_clients (SocketFrontend *frontend)
 {
-  frontend->refused_fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
-  if (frontend->refused_fd >= 0)
-    frontend->refused_source =
-        g_unix_fd_add (frontend->refused_fd, G_IO_IN, on_refused_client, NULL);
+  int fd = notify_take_listen_fd (GGTPM_SOCKET_NAME);
+
+  frontend->refused_fd = fd;
+  if (fd < 0)
+    return;
+  /* systemd's blocks, and a client may be gone when it is accepted */
+  (void)!g_unix_set_fd_nonblocking (fd, TRUE, NULL);
+  frontend->refused_source = g_unix_fd_add (fd, G_IO_IN, on_refused_client, NULL);
 }
 
 SocketFrontend *
