@@ -75,6 +75,7 @@ FAULTS = [
     ('format', C, '{\n', '{\n    ;\n', 'clang-format would'),
     ('format', C, '{\n', '{ \n', 'white space at the end'),
     ('format', TOOL, 'true', 'true ' + 'x' * 120, 'thing:4: 125 characters'),
+    ('format', 'docs/security.md', '| `', 'x' * 121 + '\n\n| `', 'security.md:4: 121 characters'),
     ('heads', C, 'BSD-2-Clause', 'MIT', 'no line'),
     ('heads', H, '#pragma once\n', '', 'no #pragma once'),
     ('includes', C, '#include "thing.h"\n', '#include "thing.h"\n\n#include "bus/gate-table.h"\n', 'may not include'),
