@@ -170,6 +170,8 @@ run_init_token (Request *request, json_object *answer, GError **error)
           pkcs11_get_functions (request->pkcs11, NULL)
               ->C_InitToken (slot, pkcs11_pin (so_pin), secret_get_length (so_pin), label),
           "making the token", error) ||
+      /* The empty slot of libtpm2_pkcs11 1.9 has the first free number, the token in it the one after the highest. */
+      !pkcs11_find_slot (request->pkcs11, token, &slot, error) ||
       !pin_jobs_init_user_pin (request->pkcs11, slot, so_pin, request->pins[PROTOCOL_PIN], error))
     return FALSE;
   json_object_object_add (answer, "slot", json_object_new_uint64 (slot));

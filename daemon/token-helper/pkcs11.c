@@ -215,6 +215,16 @@ pkcs11_trim (const CK_UTF8CHAR *field, gsize len)
   return g_utf8_make_valid (text, -1);
 }
 
+/* After C_InitToken the next empty slot of libtpm2_pkcs11 1.9 can have the number of a token: all calls mean the token. */
+static gboolean
+is_repeated (const GArray *slots, guint index)
+{
+  for (guint i = 0; i < index; i++)
+    if (g_array_index (slots, CK_SLOT_ID, i) == g_array_index (slots, CK_SLOT_ID, index))
+      return TRUE;
+  return FALSE;
+}
+
 GArray *
 pkcs11_list_slots (Pkcs11 *self, gboolean initialised, GError **error)
 {
@@ -239,7 +249,7 @@ pkcs11_list_slots (Pkcs11 *self, gboolean initialised, GError **error)
               functions->C_GetTokenInfo (g_array_index (slots, CK_SLOT_ID, i - 1), &info),
               "reading a slot", error))
         return NULL;
-      if (((info.flags & CKF_TOKEN_INITIALIZED) != 0) != initialised)
+      if (((info.flags & CKF_TOKEN_INITIALIZED) != 0) != initialised || is_repeated (slots, i - 1))
         g_array_remove_index (slots, i - 1);
     }
   return g_steal_pointer (&slots);

@@ -3,6 +3,7 @@
 
 """ggtpm-token-helper alone, on its pipes: what it answers to requests that are wrong, and how it ends."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -152,6 +153,24 @@ class TokenHelperTest(unittest.TestCase):
         self.assertTrue(helper.job("sign", **signing, digest="00" * 32)["ok"])
         self.assert_refused(helper.job("login", token="t", pin="wrong"), "AuthFailed", "wrong")
         self.assertTrue(helper.job("sign", **signing, digest="00" * 32)["ok"])
+
+    def test_after_removed_tokens(self):
+        """A new token has a number of its own, and each is listed once, wherever there is a gap."""
+        pins = {"pin": "u" * 64, "so_pin": "s" * 64}
+        numbers = {}
+        for label, removed in (("a", ""), ("b", ""), ("c", ""), ("d", "a"), ("e", "c"), ("f", "b")):
+            if removed:
+                with contextlib.closing(sqlite3.connect(os.path.join(self.store, "tpm2_pkcs11.sqlite3"))) as database:
+                    database.execute("delete from tokens where label = ?", (removed,))
+                    database.commit()
+                del numbers[removed]
+            helper = self.start()
+            made = helper.job("init-token", token=label, **pins)
+            self.assertTrue(made["ok"], made)
+            numbers[label] = made["slot"]
+            self.assertEqual(sorted((token["label"], token["slot"]) for token in helper.job("list")["tokens"]),
+                             sorted(numbers.items()))
+            self.assertEqual(helper.end(), 0)
 
     def test_ticket(self):
         """It stands for a key and a login, until one of them or the store is another."""
