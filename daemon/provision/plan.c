@@ -315,10 +315,24 @@ check_paths (const Plan *plan, GError **error)
   return TRUE;
 }
 
+/* Of a label in the database libtpm2_pkcs11 shows all but the 32nd byte: nobody would find the token by its name. */
+static gboolean
+check_token (const char *token, GError **error)
+{
+  if (!tokens_check_label (token, "token", error))
+    return FALSE;
+  if (strlen (token) <= PLAN_MAX_TOKEN)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "token is longer than %d bytes, of which libtpm2_pkcs11 shows no more",
+               PLAN_MAX_TOKEN);
+  return FALSE;
+}
+
 gboolean
 plan_check (const Plan *plan, GError **error)
 {
-  return tokens_check_label (plan->token, "token", error) && check_keys (plan, error) &&
+  return check_token (plan->token, error) && check_keys (plan, error) &&
          check_credential (plan->pin_credential, error) &&
          check_credential (plan->so_pin_credential, error) &&
          check_readers (plan->pin_readers, error) && check_greengrass (plan, error) &&

@@ -19,6 +19,8 @@ G_BEGIN_DECLS
 
 /* Longest PIN that pkcs11-provider, and so nucleus lite, reads from a file whole, in bytes. */
 #define PLAN_LITE_MAX_PIN 31
+/* Bytes of a token's label. */
+#define PLAN_MAX_TOKEN 31
 
 /* [Key LABEL] */
 typedef struct

@@ -232,7 +232,7 @@ class Exists(Case):
 class Faults(Case):
     def test_bad_arguments(self):
         with Device() as device:
-            for options in (["--token", "a;b"], ["--key", "x" * 33], ["--subject", "nonsense"]):
+            for options in (["--token", "a;b"], ["--token", "x" * 32], ["--key", "x" * 33], ["--subject", "nonsense"]):
                 self.assert_error(device.run(*options), "InvalidArgs")
             self.assert_error(device.run("--algorithm", "ecc-p384"), "NotSupported")
             self.assertEqual(device.files(), [])
