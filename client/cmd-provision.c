@@ -359,7 +359,7 @@ uses_file (const Options *options)
 
 /*
  * Before anything is changed: what is missing, and whether our part can be done. @out_needed: whether the daemon has
- * something to do. A storage key that was evicted is told as an error, and may be made again by the real run.
+ * something to do.
  */
 static gboolean
 look (Client *client,
@@ -379,8 +379,6 @@ look (Client *client,
   if (!call_provision (client, arguments, descriptors, call, &local_error))
     {
       client_convert_error (&local_error);
-      if (g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_STORE))
-        return TRUE;
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }

@@ -7,6 +7,8 @@
 #include "dbus/error.h"
 #include "dbus/names.h"
 
+#define MAX_NAMED 8 /* of what there is, where something is not there */
+
 /* A property that the daemon does not have reads as NULL. */
 static const char *
 get_text (const char *text)
@@ -188,12 +190,22 @@ fail_not_found (Client *client,
   return NULL;
 }
 
+/* The rest of a list of @len, instead of its @i-th; FALSE: it is to be named. */
+static gboolean
+append_rest (GString *text, guint i, guint len, const char *verb)
+{
+  if (i < MAX_NAMED)
+    return FALSE;
+  g_string_append_printf (text, " and %u more, see `ggtpmctl %s`", len - i, verb);
+  return TRUE;
+}
+
 static char *
 join_token_labels (GPtrArray *tokens)
 {
   GString *text = g_string_new (NULL);
 
-  for (guint i = 0; i < tokens->len; i++)
+  for (guint i = 0; i < tokens->len && !append_rest (text, i, tokens->len, "token list"); i++)
     {
       const char *label = ggtpm_token_get_label (g_ptr_array_index (tokens, i));
       g_autofree char *clean = output_clean (label);
@@ -229,7 +241,7 @@ join_keys (Client *client, GPtrArray *keys)
 {
   GString *text = g_string_new (NULL);
 
-  for (guint i = 0; i < keys->len; i++)
+  for (guint i = 0; i < keys->len && !append_rest (text, i, keys->len, "key list"); i++)
     {
       GgtpmKey *key = g_ptr_array_index (keys, i);
       g_autofree char *token = objects_get_token_label (client, ggtpm_key_get_token (key));

@@ -39,7 +39,7 @@ typedef struct
   GPtrArray *keys; /* of StepsKey, in the plan's order */
   Journal *journal;
   gboolean announced; /* the journal is on disk as it is */
-  gboolean restored;  /* a storage key that was evicted is back */
+  gboolean restored;  /* a storage key that was evicted is back; dry run: would have to come back */
 
   TokenInfo *token;     /* what is there; NULL: no such token */
   json_object *listing; /* of the store as it will be */

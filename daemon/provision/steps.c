@@ -224,6 +224,11 @@ steps_check_chip (Steps *self, gboolean will_login, GError **error)
   g_autoptr (GError) local_error = NULL;
   gboolean fits = store_check_chip (self->store, self->tpm, &local_error);
 
+  if (self->plan->dry_run && !fits && store_misses_primary (self->store, self->tpm))
+    {
+      self->restored = TRUE;
+      return TRUE;
+    }
   if (!self->plan->dry_run && g_error_matches (local_error, GGTPM_ERROR, GGTPM_ERROR_STORE))
     {
       if (!store_restore_primaries (self->store, self->tpm, error))
@@ -336,6 +341,10 @@ list_missing (Steps *self, GError **error)
     return NULL;
   if (!store_exists (self->store))
     g_ptr_array_add (texts, g_strdup ("the token store and its storage root key"));
+  if (self->restored)
+    g_ptr_array_add (
+        texts,
+        g_strdup ("the storage root key, which was evicted, if this TPM makes the same one"));
   if (self->token == NULL)
     g_ptr_array_add (texts, g_strdup_printf ("the token '%s' with its PINs", self->plan->token));
   for (guint i = 0; i < self->keys->len; i++)

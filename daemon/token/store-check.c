@@ -193,6 +193,24 @@ store_check_chip (Store *self, Tpm *tpm, GError **error)
 }
 
 gboolean
+store_misses_primary (Store *self, Tpm *tpm)
+{
+  g_autoptr (GPtrArray) primaries = read_primaries (self->database, NULL);
+  gboolean any_is_gone = FALSE;
+
+  for (guint i = 0; primaries != NULL && i < primaries->len; i++)
+    {
+      TPM2_HANDLE handle = 0;
+      gboolean is_gone = FALSE;
+
+      if (!look_at_primary (tpm, primaries->pdata[i], &handle, &is_gone, NULL))
+        return FALSE;
+      any_is_gone |= is_gone;
+    }
+  return any_is_gone;
+}
+
+gboolean
 store_restore_primaries (Store *self, Tpm *tpm, GError **error)
 {
   /* The store has them. */

@@ -55,6 +55,9 @@ char *store_get_stamp (Store *store);
  * GGTPM_ERROR_LOCKED_OUT when the chip is in lockout: no login may be tried.
  */
 gboolean store_check_chip (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether what store_check_chip() finds wrong may be no more than primaries that store_restore_primaries() makes again:
+ * at least one is gone from its handle, and none is another. One TPM command for each. */
+gboolean store_misses_primary (Store *store, Tpm *tpm);
 /* Makes primaries that are not at their handles any more again, if this chip can: the same seed makes the same key.
  * Errors: as store_check_chip()'s where it cannot. */
 gboolean store_restore_primaries (Store *store, Tpm *tpm, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -231,6 +231,24 @@ make_successor (Tokens *self,
   return describe_key (token, rotation->label, rotation->id, rotation->algorithm, spki);
 }
 
+/* A successor of a successor would be nobody's when it takes its key's place. */
+static gboolean
+check_no_successor (TokenInfo *info, const TokenKey *key, GError **error)
+{
+  gboolean named_so = key->label != NULL && g_str_has_suffix (key->label, TOKENS_SUCCESSOR);
+  g_autofree char *label =
+      named_so ? g_strndup (key->label, strlen (key->label) - strlen (TOKENS_SUCCESSOR)) : NULL;
+
+  if (label == NULL || token_info_find_key (info, label) == NULL)
+    return TRUE;
+  g_set_error (
+      error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+      "the key '%s' is to follow '%s', and is not rotated before: install its certificate with "
+      "`ggtpmctl key install-cert %s`, or delete it",
+      key->label, label, label);
+  return FALSE;
+}
+
 TokenKey *
 tokens_rotate_key (Tokens *self,
                    Tpm *tpm,
@@ -250,7 +268,8 @@ tokens_rotate_key (Tokens *self,
   g_autoptr (TokenKey) found = NULL;
   TokenKey *successor;
 
-  if (info == NULL || !plan_rotation (key, algorithm, params, &rotation, error))
+  if (info == NULL || !check_no_successor (info, key, error) ||
+      !plan_rotation (key, algorithm, params, &rotation, error))
     return NULL;
   successor = token_info_find_key (info, rotation.label);
   if (successor == NULL)

@@ -157,7 +157,8 @@ gboolean tokens_delete_key (Tokens *tokens,
  * request for it, both or none of them. The key itself stays in use until tokens_install_certificate() gets a
  * certificate of the successor. Where there is a successor already, only the request is made.
  * @params: the subject's default is the key's, not its successor's
- * @out_csr: PEM. Returns the successor. Errors: GGTPM_ERROR_INVALID_ARGS: no room for TOKENS_SUCCESSOR in the label.
+ * @out_csr: PEM. Returns the successor. Errors: GGTPM_ERROR_INVALID_ARGS: no room for TOKENS_SUCCESSOR in the label;
+ * the key is a successor itself.
  */
 #define TOKENS_SUCCESSOR ".next"
 TokenKey *tokens_rotate_key (Tokens *tokens,

@@ -333,6 +333,15 @@ class Provisioned(cli.Case):
     def key_of(self, label):
         return next((one for one in self.json('key', 'list')['keys'] if one['label'] == label), None)
 
+    def test_many_keys_are_not_all_named(self):
+        labels = [f'many{i}' for i in range(9)]
+        for label in labels:
+            self.ok('key', 'create', label)
+        message = self.fails(3, 'NotFound', 'key', 'show', 'none')
+        self.assertRegex(message, r'there is .* and \d+ more, see `ggtpmctl key list`')
+        for label in labels:
+            self.ok('key', 'delete', label, '--yes')
+
     def test_key_rotate(self):
         self.ok('key', 'create', 'turning')
         self.ok('key', 'install-cert', 'turning', self.issue(self.ok('key', 'csr', 'turning'), 'old.pem'))
@@ -342,6 +351,7 @@ class Provisioned(cli.Case):
         # the old one stays in use, and another request is for the same successor
         successor = self.key_of('turning.next')
         self.assertEqual(self.key_of('turning'), before)
+        self.assertIn("follow 'turning'", self.fails(2, 'InvalidArgs', 'key', 'rotate', 'turning.next'))
         again = self.json('key', 'rotate', 'turning')['csr']
         public = [openssl('req', '-pubkey', '-noout', stdin=text.encode()).stdout.decode() for text in (csr, again)]
         self.assertEqual(public, [successor['public_key']] * 2)

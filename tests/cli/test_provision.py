@@ -296,14 +296,18 @@ class Whole(Case):
         self.remove('ext')
 
     def test_storage_key_evicted(self):
-        """Told as an error by the first look, and made again by the run."""
+        """Told by the plan, and made again by the run."""
         config = self.write('provision.conf', '[Token]\nLabel=evicted\n')
         self.ok('provision', '--config', config)
+        evictions = self.tpm.count(0x120)
         self.daemon.kill()
         environment = os.environ | {'TPM2TOOLS_TCTI': self.tpm.tcti, 'TSS2_LOG': 'all+none'}
         subprocess.run(['tpm2_evictcontrol', '-Q', '-C', 'o', '-c', '0x81000001'], env=environment, check=True)
         self.daemon.start()
+        self.assertRegex(self.ok('provision', '--plan', '--config', config), 'the storage root key, which was evicted')
+        self.assertEqual(self.tpm.count(0x120), evictions + 1)
         self.assertTrue(self.json('provision', '--config', config)['changed'])
+        self.assertEqual(self.tpm.count(0x120), evictions + 2)
         self.assertFalse(self.json('provision', '--config', config)['changed'])
         self.remove('evicted')
 
