@@ -215,7 +215,8 @@ pkcs11_trim (const CK_UTF8CHAR *field, gsize len)
   return g_utf8_make_valid (text, -1);
 }
 
-/* After C_InitToken the next empty slot of libtpm2_pkcs11 1.9 can have the number of a token: all calls mean the token. */
+/* After C_InitToken the next empty slot of libtpm2_pkcs11 1.9 can have the number of a token: all calls mean that
+ * token. */
 static gboolean
 is_repeated (const GArray *slots, guint index)
 {
