@@ -14,6 +14,7 @@
 
 #define TEXT(value) ((value) != NULL ? (value) : "")
 
+#define MAX_DIGEST     64
 #define MAX_SIGNATURE  4096
 #define MAX_CIPHERTEXT 4096
 
@@ -49,9 +50,24 @@ make_sign_options (const Options *options)
     output_add (&dict, "mechanism", "s", options->mechanism);
   if (options->hash != NULL)
     output_add (&dict, "hash", "s", options->hash);
-  if (options->digest)
-    output_add (&dict, "input", "s", "digest");
+  output_add (&dict, "input", "s", "digest");
   return g_variant_builder_end (&dict);
+}
+
+/* What is signed is hashed here, so that it may be as long as it likes. */
+static GVariant *
+read_digest (const Options *options, GError **error)
+{
+  const char *in = options->in != NULL ? options->in : "-";
+  GChecksumType type = G_CHECKSUM_SHA256; /* of what the daemon does not know, too: it says so */
+  g_autoptr (GBytes) digest = NULL;
+
+  if (g_strcmp0 (options->hash, "sha384") == 0)
+    type = G_CHECKSUM_SHA384;
+  else if (g_strcmp0 (options->hash, "sha512") == 0)
+    type = G_CHECKSUM_SHA512;
+  digest = options->digest ? files_read (in, MAX_DIGEST, error) : files_hash (in, type, error);
+  return digest != NULL ? make_bytes (digest) : NULL;
 }
 
 static gboolean
@@ -97,7 +113,6 @@ cmd_key_sign (Client *client, const Options *options, GError **error)
 {
   const char *in = options->in != NULL ? options->in : "-";
   g_auto (KeyCall) call = { NULL };
-  g_autoptr (GBytes) data = NULL;
   g_autofree char *token = NULL;
 
   if (!check_output (client, options, "a signature", error) ||
@@ -105,10 +120,9 @@ cmd_key_sign (Client *client, const Options *options, GError **error)
     return FALSE;
   if (!key_call_find (client, options, &call, &token, error))
     return FALSE;
-  data = files_read (in, GGTPM_SIGN_MAX_BYTES, error);
-  if (data == NULL)
+  call.data = read_digest (options, error);
+  if (call.data == NULL)
     return FALSE;
-  call.data = make_bytes (data);
   if (!pin_call (client, options, token, make_sign_options (options), call_sign, &call, error))
     return FALSE;
   return print_bytes (client, options, &call, token, "signature", error);
@@ -124,7 +138,6 @@ cmd_key_verify (Client *client, const Options *options, GError **error)
   g_autoptr (GVariant) arguments = g_variant_ref_sink (make_sign_options (options));
   GVariantBuilder out = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
   g_autoptr (GBytes) signature = NULL;
-  g_autoptr (GBytes) data = NULL;
   g_autofree char *token = NULL;
   gboolean valid = FALSE;
 
@@ -137,10 +150,9 @@ cmd_key_verify (Client *client, const Options *options, GError **error)
   if (!key_call_find (client, options, &call, &token, error))
     return FALSE;
   signature = files_read (options->arguments[1], MAX_SIGNATURE, error);
-  data = signature != NULL ? files_read (in, GGTPM_SIGN_MAX_BYTES, error) : NULL;
-  if (data == NULL)
+  call.data = signature != NULL ? read_digest (options, error) : NULL;
+  if (call.data == NULL)
     return FALSE;
-  call.data = make_bytes (data);
   call.signature = make_bytes (signature);
   if (!ggtpm_key_call_verify_sync (call.key, call.data, call.signature, arguments,
                                    client_get_flags (client), client_get_timeout_ms (client),

@@ -109,7 +109,7 @@ static const Command commands[] = {
   { "key", "install-cert", "KEY FILE", 2, 2, "token force pin-file", cmd_key_install_cert,
     "Put a certificate (PEM) beside its key in the token", "FILE - is standard input." },
   { "key", "sign", "KEY", 1, 1, "token mechanism hash digest in out pin-file", cmd_key_sign,
-    "Sign data, or a digest of it", "At most 64 KiB: hash what is longer and sign with --digest." },
+    "Sign data, or a digest of it", NULL },
   { "key", "verify", "KEY SIGNATURE", 2, 2, "token mechanism hash digest in", cmd_key_verify,
     "Verify a signature with the public key", "SIGNATURE is a file; - is standard input." },
   { "key", "decrypt", "KEY", 1, 1, "token in out pin-file", cmd_key_decrypt,

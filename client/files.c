@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PUBLIC_MODE 0644
-#define CHUNK       4096
+#define CHUNK       65536
 
 gboolean
 files_is_path (const char *name)
@@ -23,10 +23,16 @@ files_is_path (const char *name)
   return name != NULL && !g_str_equal (name, "-");
 }
 
-static GBytes *
-read_all (int fd, const char *name, gsize max, GError **error)
+/* FALSE with @error ends the reading. */
+typedef gboolean (*TakeFunc) (const guint8 *chunk,
+                              gsize len,
+                              const char *name,
+                              gpointer user_data,
+                              GError **error);
+
+static gboolean
+read_descriptor (int fd, const char *name, TakeFunc take, gpointer user_data, GError **error)
 {
-  g_autoptr (GByteArray) content = g_byte_array_new ();
   guint8 chunk[CHUNK];
 
   for (;;)
@@ -38,38 +44,83 @@ read_all (int fd, const char *name, gsize max, GError **error)
       if (n_read < 0)
         {
           g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "%s: %s", name, g_strerror (errno));
-          return NULL;
+          return FALSE;
         }
       if (n_read == 0)
-        return g_byte_array_free_to_bytes (g_steal_pointer (&content));
-      g_byte_array_append (content, chunk, (guint)n_read);
-      if (content->len > max)
-        {
-          g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
-                       "%s: longer than %" G_GSIZE_FORMAT " bytes", name, max);
-          return NULL;
-        }
+        return TRUE;
+      if (!take (chunk, (gsize)n_read, name, user_data, error))
+        return FALSE;
     }
 }
 
-GBytes *
-files_read (const char *name, gsize max, GError **error)
+static gboolean
+read_file (const char *name, TakeFunc take, gpointer user_data, GError **error)
 {
-  GBytes *content = NULL;
-  int fd = -1;
+  gboolean ok;
+  int fd;
 
   if (!files_is_path (name))
-    return read_all (STDIN_FILENO, "standard input", max, error);
+    return read_descriptor (STDIN_FILENO, "standard input", take, user_data, error);
   fd = open (name, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     {
       g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' cannot be read: %s", name,
                    g_strerror (errno));
-      return NULL;
+      return FALSE;
     }
-  content = read_all (fd, name, max, error);
+  ok = read_descriptor (fd, name, take, user_data, error);
   close (fd);
-  return content;
+  return ok;
+}
+
+typedef struct
+{
+  GByteArray *bytes;
+  gsize max;
+} Content;
+
+static gboolean
+take_content (const guint8 *chunk, gsize len, const char *name, gpointer user_data, GError **error)
+{
+  Content *content = user_data;
+
+  g_byte_array_append (content->bytes, chunk, (guint)len);
+  if (content->bytes->len <= content->max)
+    return TRUE;
+  g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+               "%s: longer than %" G_GSIZE_FORMAT " bytes", name, content->max);
+  return FALSE;
+}
+
+GBytes *
+files_read (const char *name, gsize max, GError **error)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  Content content = { bytes, max };
+
+  return read_file (name, take_content, &content, error)
+             ? g_byte_array_free_to_bytes (g_steal_pointer (&bytes))
+             : NULL;
+}
+
+static gboolean
+take_into_sum (const guint8 *chunk, gsize len, const char *name, gpointer user_data, GError **error)
+{
+  g_checksum_update (user_data, chunk, (gssize)len);
+  return TRUE;
+}
+
+GBytes *
+files_hash (const char *name, GChecksumType type, GError **error)
+{
+  g_autoptr (GChecksum) sum = g_checksum_new (type);
+  gsize len = (gsize)g_checksum_type_get_length (type);
+  g_autofree guint8 *digest = g_malloc (len);
+
+  if (!read_file (name, take_into_sum, sum, error))
+    return NULL;
+  g_checksum_get_digest (sum, digest, &len);
+  return g_bytes_new_take (g_steal_pointer (&digest), len);
 }
 
 /* A pipe or device is written to, not replaced. */

@@ -14,6 +14,8 @@ gboolean files_is_path (const char *name);
 
 /* All of it. Errors: GGTPM_ERROR_FAILED; GGTPM_ERROR_INVALID_ARGS when it is longer than @max. */
 GBytes *files_read (const char *name, gsize max, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The digest of all of it, of whatever length. Errors: GGTPM_ERROR_FAILED. */
+GBytes *files_hash (const char *name, GChecksumType type, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Atomically, 0644: for what is public; into a pipe or device as it is. Errors: GGTPM_ERROR_FAILED. */
 gboolean files_write (const char *path, const void *data, gsize len, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;

@@ -175,14 +175,16 @@ class Provisioned(cli.Case):
 
     def test_key_sign_files(self):
         with open(self.path('in'), 'wb') as file:
-            file.write(b'x' * 65536)
+            file.write(b'x' * 200000)
         value = self.json('key', 'sign', 'rsakey', '--in', self.path('in'), '--out', self.path('out'))
         self.assertEqual(set(value), {'token', 'label', 'signature', 'out'})
         with open(self.path('out'), 'rb') as file:
             signature = file.read()
         self.assertEqual(base64.b64decode(value['signature']), signature)
-        self.verify('rsakey', signature, b'x' * 65536, '-sha256')
-        self.assertIn('65536', self.fails(2, 'InvalidArgs', 'key', 'sign', 'rsakey', stdin=b'x' * 65537))
+        self.verify('rsakey', signature, b'x' * 200000, '-sha256')
+        self.ok('key', 'verify', 'rsakey', self.path('out'), '--in', self.path('in'))
+        self.fails(2, 'InvalidArgs', 'key', 'sign', 'rsakey', '--digest', stdin=b'x' * 65)
+        self.assertIn('sha512', self.fails(2, 'InvalidArgs', 'key', 'sign', 'rsakey', '--hash', 'md5', stdin=b'x'))
         self.fails(1, 'Failed', 'key', 'sign', 'rsakey', '--in', self.path('no-such-file'))
 
     def test_key_sign_mechanisms(self):
