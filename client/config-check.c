@@ -65,15 +65,34 @@ static void
 add (Check *check, const char *id, const char *verdict, const char *remedy, const char *format, ...)
     G_GNUC_PRINTF (5, 6);
 
+static gboolean
+is_told (const Check *check, const char *id, const char *text)
+{
+  for (guint i = 0; i < check->findings->len; i++)
+    {
+      const ConfigFinding *finding = g_ptr_array_index (check->findings, i);
+
+      if (g_str_equal (finding->check, id) && g_str_equal (finding->text, text))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Once: several URIs of a file may name the same things. */
 static void
 add (Check *check, const char *id, const char *verdict, const char *remedy, const char *format, ...)
 {
-  ConfigFinding *finding = g_new0 (ConfigFinding, 1);
+  g_autofree char *text = NULL;
+  ConfigFinding *finding;
   va_list args;
 
   va_start (args, format);
-  finding->text = g_strdup_vprintf (format, args);
+  text = g_strdup_vprintf (format, args);
   va_end (args);
+  if (is_told (check, id, text))
+    return;
+  finding = g_new0 (ConfigFinding, 1);
+  finding->text = g_steal_pointer (&text);
   finding->check = g_strdup (id);
   finding->verdict = g_strdup (verdict);
   finding->remedy = g_strdup (remedy);

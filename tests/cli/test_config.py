@@ -67,6 +67,8 @@ class Config(cli.Case):
             for row in config['checks']:
                 found.setdefault((name, row['check']), []).append((row['verdict'], row['text']))
                 self.assertEqual(row['remedy'] if row['verdict'] == 'ok' else '', '')
+        for name, rows in found.items():
+            self.assertEqual(len(rows), len(set(rows)), name)
         self.assertEqual(self.run_ctl('config', 'check').returncode, code)
         return found
 
