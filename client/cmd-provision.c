@@ -415,10 +415,9 @@ place_and_print (Client *client, const Options *options, GVariant *result, GErro
   g_autofree char *token = NULL;
   g_autofree char *clean_token = NULL;
 
-  if ((files_is_path (options->csr_out) &&
-       !files_write (options->csr_out, csr, strlen (csr), error)) ||
-      !provision_files_place (files, options, report, error))
+  if (files_is_path (options->csr_out) && !files_write (options->csr_out, csr, strlen (csr), error))
     return FALSE;
+  provision_files_place (files, options, report);
   token = get_token_label (client, lookup (result, "token", "&o"));
   clean_token = output_clean (token);
   (client->json ? print_json : print_text) (options, clean_token, result, report);

@@ -363,6 +363,12 @@ config_check_run (Client *client, GVariant *config, GError **error)
   gsize len = 0;
 
   config_place_read (config, &check.path, &check.flavour);
+  if (g_file_test (check.path, G_FILE_TEST_EXISTS) &&
+      !g_file_test (check.path, G_FILE_TEST_IS_REGULAR))
+    {
+      add (&check, "current", "fault", "move it away; " RENEW, "it is not a regular file");
+      return g_steal_pointer (&findings);
+    }
   if (!g_file_get_contents (check.path, &text, &len, &local_error))
     {
       if (g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))

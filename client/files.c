@@ -195,6 +195,12 @@ files_check_target (const char *path, gboolean mkdir, GError **error)
                    path, dir);
       return FALSE;
     }
+  if (g_file_test (path, G_FILE_TEST_EXISTS) &&
+      !g_file_test (path, G_FILE_TEST_IS_REGULAR | G_FILE_TEST_IS_DIR))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' is not a regular file", path);
+      return FALSE;
+    }
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
     errno = EISDIR;
   else if (!g_file_test (nearest, G_FILE_TEST_IS_DIR))

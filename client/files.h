@@ -22,7 +22,7 @@ gboolean files_write (const char *path, const void *data, gsize len, GError **er
 
 /*
  * Whether a file can be written at @path, before anything is done: its directory is there and may be written to, and
- * there is no directory of that name. @mkdir: missing directories will be made. Errors: GGTPM_ERROR_FAILED.
+ * nothing but a regular file has that name. @mkdir: missing directories will be made. Errors: GGTPM_ERROR_FAILED.
  */
 gboolean
 files_check_target (const char *path, gboolean mkdir, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -98,6 +98,19 @@ add_text (GPtrArray *texts, const char *a, const char *b, const char *c)
   g_ptr_array_add (texts, g_strjoin (" ", a, b, c, NULL));
 }
 
+/* @path: of what could not be done; NULL: @problem says it */
+static void
+note_problem (ProvisionFiles *self,
+              ProvisionReport *report,
+              const char *path,
+              const GError *problem)
+{
+  g_ptr_array_add (report->problems, path != NULL ? g_strdup_printf ("'%s' is not installed: %s",
+                                                                     path, problem->message)
+                                                  : g_strdup (problem->message));
+  client_note_failure (self->client, problem);
+}
+
 /* ---- certificate requests ---- */
 
 static gboolean
@@ -130,6 +143,8 @@ place_request (GVariant *key, gboolean *out_changed, GError **error)
   const char *csr = lookup (key, "csr");
   g_autoptr (GError) local_error = NULL;
 
+  if (!files_check_target (path, FALSE, error))
+    return FALSE;
   *out_changed = !is_same_text (path, csr);
   if (*out_changed)
     return files_write (path, csr, strlen (csr), error);
@@ -145,10 +160,18 @@ place_request (GVariant *key, gboolean *out_changed, GError **error)
 static char *
 read_certificate (const char *path, GError **error)
 {
-  g_autoptr (GBytes) content = files_read (path, FILE_MAX_BYTES, error);
+  g_autoptr (GBytes) content = NULL;
   g_autofree char *text = NULL;
   g_autoptr (X509) certificate = NULL;
 
+  /* the open of a pipe without a writer would not return */
+  if (g_file_test (path, G_FILE_TEST_EXISTS) &&
+      !g_file_test (path, G_FILE_TEST_IS_REGULAR | G_FILE_TEST_IS_DIR))
+    {
+      g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_FAILED, "'%s' is not a regular file", path);
+      return NULL;
+    }
+  content = files_read (path, FILE_MAX_BYTES, error);
   if (content == NULL)
     return NULL;
   text = g_strndup (g_bytes_get_data (content, NULL), g_bytes_get_size (content));
@@ -275,15 +298,6 @@ has_come (GVariant *key, ProvisionReport *report)
   return FALSE;
 }
 
-static void
-note_problem (ProvisionFiles *self, GVariant *key, ProvisionReport *report, const GError *error)
-{
-  g_ptr_array_add (report->problems,
-                   g_strdup_printf ("'%s' is not installed: %s", lookup (key, "certificate-path"),
-                                    error->message));
-  client_note_failure (self->client, error);
-}
-
 /* ---- configurations ---- */
 
 static ConfigPlace
@@ -354,22 +368,36 @@ place_config (ProvisionFiles *self, GVariant *config, gboolean *out_changed, GEr
 
 /* ---- all of it ---- */
 
+/* @problem, taken: of one file. Once the daemon's part is done it keeps nothing else from being done. */
 static gboolean
-compare_key (ProvisionFiles *self, GVariant *key, ProvisionReport *report, GError **error)
+go_on (ProvisionFiles *self,
+       ProvisionReport *report,
+       gboolean is_provisioned,
+       GError *problem,
+       GError **error)
 {
+  g_autoptr (GError) local_error = problem;
+
+  if (is_provisioned)
+    note_problem (self, report, NULL, problem);
+  else
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return is_provisioned;
+}
+
+static void
+compare_coming (ProvisionFiles *self, GVariant *key, ProvisionReport *report)
+{
+  const char *path = lookup (key, "certificate-path");
   g_autoptr (GError) local_error = NULL;
   gboolean missing = FALSE;
 
-  if (!compare_request (key, report->missing, error))
-    return FALSE;
   if (!has_come (key, report))
-    return TRUE;
+    return;
   if (!compare_certificate (self, key, &missing, &local_error))
-    note_problem (self, key, report, local_error);
+    note_problem (self, report, path, local_error);
   else if (missing)
-    add_text (report->missing, "the certificate of", lookup (key, "certificate-path"),
-              "in the token");
-  return TRUE;
+    add_text (report->missing, "the certificate of", path, "in the token");
 }
 
 gboolean
@@ -380,15 +408,20 @@ provision_files_compare (ProvisionFiles *self, ProvisionReport *report, GError *
   for (gsize i = 0; i < count (self->keys); i++)
     {
       g_autoptr (GVariant) key = g_variant_get_child_value (self->keys, i);
+      GError *problem = NULL;
 
-      if (!compare_key (self, key, report, error))
+      if (!compare_request (key, report->missing, &problem) &&
+          !go_on (self, report, is_provisioned, problem, error))
         return FALSE;
+      compare_coming (self, key, report);
     }
   for (gsize i = 0; i < count (self->configs); i++)
     {
       g_autoptr (GVariant) config = g_variant_get_child_value (self->configs, i);
+      GError *problem = NULL;
 
-      if (!compare_config (self, config, is_provisioned, report->missing, error))
+      if (!compare_config (self, config, is_provisioned, report->missing, &problem) &&
+          !go_on (self, report, is_provisioned, problem, error))
         return FALSE;
     }
   return TRUE;
@@ -405,53 +438,45 @@ add_placed (GPtrArray *placed, const char *what, const char *path, gboolean chan
   g_ptr_array_add (placed, g_variant_ref_sink (g_variant_builder_end (&dict)));
 }
 
-static gboolean
-place_of_key (ProvisionFiles *self,
-              GVariant *key,
-              const Options *options,
-              ProvisionReport *report,
-              GError **error)
+static void
+place_of_key (ProvisionFiles *self, GVariant *key, const Options *options, ProvisionReport *report)
 {
   const char *request = lookup (key, "csr-path");
-  g_autoptr (GError) local_error = NULL;
+  const char *certificate = lookup (key, "certificate-path");
+  g_autoptr (GError) request_error = NULL;
+  g_autoptr (GError) certificate_error = NULL;
   gboolean changed = FALSE;
 
-  if (request != NULL)
-    {
-      if (!place_request (key, &changed, error))
-        return FALSE;
-      add_placed (report->placed, "csr", request, changed);
-    }
+  if (request != NULL && place_request (key, &changed, &request_error))
+    add_placed (report->placed, "csr", request, changed);
+  else if (request != NULL)
+    note_problem (self, report, NULL, request_error);
   if (!has_come (key, report))
-    return TRUE;
-  if (place_certificate (self, key, options, &changed, &local_error))
-    add_placed (report->placed, "certificate", lookup (key, "certificate-path"), changed);
+    return;
+  if (place_certificate (self, key, options, &changed, &certificate_error))
+    add_placed (report->placed, "certificate", certificate, changed);
   else
-    note_problem (self, key, report, local_error);
-  return TRUE;
+    note_problem (self, report, certificate, certificate_error);
 }
 
-gboolean
-provision_files_place (ProvisionFiles *self,
-                       const Options *options,
-                       ProvisionReport *report,
-                       GError **error)
+void
+provision_files_place (ProvisionFiles *self, const Options *options, ProvisionReport *report)
 {
   for (gsize i = 0; i < count (self->keys); i++)
     {
       g_autoptr (GVariant) key = g_variant_get_child_value (self->keys, i);
 
-      if (!place_of_key (self, key, options, report, error))
-        return FALSE;
+      place_of_key (self, key, options, report);
     }
   for (gsize i = 0; i < count (self->configs); i++)
     {
       g_autoptr (GVariant) config = g_variant_get_child_value (self->configs, i);
+      g_autoptr (GError) local_error = NULL;
       gboolean changed = FALSE;
 
-      if (!place_config (self, config, &changed, error))
-        return FALSE;
-      add_placed (report->placed, lookup (config, "flavour"), lookup (config, "path"), changed);
+      if (place_config (self, config, &changed, &local_error))
+        add_placed (report->placed, lookup (config, "flavour"), lookup (config, "path"), changed);
+      else
+        note_problem (self, report, NULL, local_error);
     }
-  return TRUE;
 }

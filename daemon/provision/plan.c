@@ -250,6 +250,12 @@ check_greengrass (const Plan *plan, GError **error)
             *name);
         return FALSE;
       }
+    else if (g_strv_contains ((const char *const *)name + 1, *name))
+      {
+        g_set_error (error, GGTPM_ERROR, GGTPM_ERROR_INVALID_ARGS,
+                     "[Greengrass] Write: '%s' is there twice", *name);
+        return FALSE;
+      }
   return TRUE;
 }
 

@@ -174,16 +174,17 @@ class Whole(Case):
         self.write('provision.conf', text.replace('[Key own]', '[Key own]\nAlgorithm=rsa-2048'))
         self.assertIn("'own'", self.fails(1, 'Exists', 'provision', '--config', config))
 
-    def fails_with_problem(self, config, text, *args):
-        """What is printed as JSON, with the certificate among the problems; the same in text."""
+    def fails_with_problem(self, config, text, *args, name='device.pem'):
+        """What is printed as JSON, with the file of that name among the problems; the same in text."""
         result = self.run_ctl('--json', 'provision', '--config', config, *args)
         self.assertEqual((result.returncode, result.stderr), (1, ''), result.stdout)
         value = json.loads(result.stdout)
         self.assertEqual(len(value['problems']), 1, value)
-        self.assertRegex(value['problems'][0], f"^'{self.at('device.pem')}' is not installed: .*{text}")
+        self.assertRegex(value['problems'][0], f"^'{self.at(name)}' .*{text}")
+        self.assertEqual('is not installed: ' in value['problems'][0], name.endswith('.pem'))
         result = self.run_ctl('provision', '--config', config, *args)
         self.assertEqual(result.returncode, 1)
-        self.assertRegex(result.stderr, f"(?m)^ggtpmctl: error: '{self.at('device.pem')}' .*{text}")
+        self.assertRegex(result.stderr, f"(?m)^ggtpmctl: error: '{self.at(name)}' .*{text}")
         self.assertNotIn('Nothing', result.stdout.decode())
         return value
 
@@ -215,6 +216,7 @@ class Whole(Case):
                  ('longer than', lambda: self.write('device.pem', '#' * 100000)),
                  ('leave out the chain', lambda: self.write('device.pem', good + good)),
                  ('Is a directory', lambda: os.mkdir(self.at('device.pem'))),
+                 ('not a regular file', lambda: os.mkfifo(self.at('device.pem'))),
                  ('Too many levels', lambda: os.symlink('device.pem', self.at('device.pem')))]
         for text, make in cases:
             with self.subTest(text):
@@ -279,10 +281,42 @@ class Whole(Case):
         self.assertIn('mine', self.read('v1/config.json'))
         # one that is not there any more
         self.write('v2/config.yaml', self.read('v2/config.yaml').replace('thingName', 'thing'))
-        for args in ((), ('--plan',)):
-            self.assertIn('system/thingName is not in it',
-                          self.fails(1, 'Exists', 'provision', '--config', config, *args))
+        os.unlink(self.at('device.csr'))
+        os.unlink(self.at('lite/config.yaml'))
+        text = 'system/thingName is not in it'
+        fails = lambda *args: self.fails_with_problem(config, text, *args, name='v2/config.yaml')
+        self.assertEqual(len(fails('--plan')['missing']), 2)
+        fails()
+        self.check_made('device.csr', 'lite/config.yaml')
         self.remove('edited')
+
+    def test_one_file_that_cannot_be_made(self):
+        """Keeps nothing else from being made, once there are token and keys."""
+        config = self.wide('blocked')
+        self.ok('provision', '--config', config)
+        cases = [('device.csr', 'not a regular file', os.mkfifo), ('device.csr', 'Is a directory', os.mkdir),
+                 ('v1/config.json', 'not a regular file', os.mkfifo),
+                 ('v1/config.json', 'was not written by ggtpmctl', lambda path: self.write(path, '{}'))]
+        for name, text, make in cases:
+            with self.subTest(name=name, text=text):
+                os.unlink(self.at(name))
+                os.unlink(self.at('v2/config.yaml'))
+                if name.endswith('json'):
+                    os.unlink(self.at('v1/.config.json.ggtpmd'))
+                make(self.at(name))
+                self.assertEqual(len(self.fails_with_problem(config, text, '--plan', name=name)['missing']), 1)
+                self.assertTrue(self.fails_with_problem(config, text, name=name)['changed'])
+                self.check_made('v2/config.yaml')
+                if make is os.mkfifo and name.endswith('json'):
+                    self.assertIn(b'it is not a regular file', self.run_ctl('config', 'check').stdout)
+                (os.rmdir if os.path.isdir(self.at(name)) else os.unlink)(self.at(name))
+                self.ok('provision', '--config', config)
+        self.check_nothing_missing(config)
+        self.remove('blocked')
+
+    def check_made(self, *names):
+        for name in names:
+            self.assertTrue(os.path.isfile(self.at(name)), name)
 
     def test_extensions_without_a_file(self):
         result = self.json('provision', '--token', 'ext', '--alt-names', 'DNS:a.example', '--ext-key-usage',
@@ -350,7 +384,8 @@ class Refused(Case):
         self.assert_untouched()
 
     def test_bad_files(self):
-        for text, *parts in (('[Key k]\nSize=3\n', 'Size', 'Algorithm'), ('[Tokens]\n', '[Tokens]', '[Token]'),
+        for text, *parts in (('[Greengrass]\nWrite=v2 v1 v2\n', "Write: 'v2' is there twice"),
+                             ('[Key k]\nSize=3\n', 'Size', 'Algorithm'), ('[Tokens]\n', '[Tokens]', '[Token]'),
                              ('[Key k]\nAltNames=x\n', '[Key k]', "'x'"),
                              ('[Greengrass]\nWrite=v9\n', 'v9', 'lite'),
                              ('[Key k]\n[Token]\n[Key k]\n', 'line 3', 'line 1', '[Key k]')):
